@@ -1,0 +1,19 @@
+//! The Zot file protocol: what the packets are and what the rules say.
+//!
+//! Owns: bytes and rules. Not here: clocks, randomness, tasks, disks, sockets; time comes in as a
+//! parameter, effects go out as values, so that a whole lossy network runs in a unit test.
+//! Spec: every chapter of `spec/`.
+
+pub mod codec;
+pub mod envelope;
+pub mod frames;
+pub mod identity;
+pub mod ids;
+pub mod manifest;
+pub mod merkle;
+pub mod pacing;
+pub mod packets;
+pub mod path;
+pub mod refusal;
+pub mod transfer;
+pub mod version;

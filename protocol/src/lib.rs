@@ -14,6 +14,7 @@ pub mod merkle;
 pub mod pacing;
 pub mod packets;
 pub mod path;
+pub mod raw;
 pub mod refusal;
 pub mod transfer;
 pub mod version;

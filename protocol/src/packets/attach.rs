@@ -1,0 +1,252 @@
+//! One `attach` row: a file or folder under Hubzilla's column names, unknown fields kept.
+//!
+//! A row travels as a `bin` that holds a MessagePack map, so that a hub can keep and pass on, byte by
+//! byte, the fields it does not know. Local ids and paths (`id`, `aid`, `uid`, `content`, `os_path`,
+//! `display_path`, `os_storage`) do not travel.
+//! Spec: SYNC-5 to SYNC-7.
+
+use rmp::encode::{write_map_len, write_str};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::codec::{self, MAX_DEPTH};
+use crate::ids::ResourceId;
+use crate::raw;
+use crate::refusal::{Code, Refusal};
+
+/// The largest row, in bytes.
+pub const MAX_ROW: usize = 64 << 10;
+/// Most fields in a row.
+const MAX_FIELDS: usize = 64;
+/// Columns that mean something on one hub only.
+const LOCAL: [&str; 7] = ["id", "aid", "uid", "content", "os_path", "display_path", "os_storage"];
+
+/// A row that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRow {
+    /// Not a map of the described fields.
+    #[error("an attach row of the wrong form: {0}")]
+    Form(String),
+    /// A name that no entry may have.
+    #[error("an entry's name is empty, too long, `.`, `..`, or holds `/` or NUL")]
+    Name,
+}
+
+impl From<BadRow> for Refusal {
+    fn from(bad: BadRow) -> Self {
+        match bad {
+            BadRow::Form(_) => Self::with(Code::BadField, bad),
+            BadRow::Name => Code::BadName.into(),
+        }
+    }
+}
+
+macro_rules! attach_row {
+    ($( $(#[$doc:meta])* $name:ident: $type:ty, )*) => {
+        /// An entry's metadata.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct AttachRow {
+            $( $(#[$doc])* pub $name: $type, )*
+            /// Fields that this version does not know: name, raw MessagePack value.
+            pub extra: Vec<(String, Vec<u8>)>,
+        }
+
+        impl AttachRow {
+            /// The row as a MessagePack map.
+            pub fn encode(&self) -> Vec<u8> {
+                let mut fields: Vec<(&str, Vec<u8>)> = Vec::new();
+                $( fields.push((stringify!($name), codec::encode(&self.$name))); )*
+                fields.extend(self.extra.iter().map(|(k, v)| (k.as_str(), v.clone())));
+                map(&fields)
+            }
+
+            /// A row out of a MessagePack map: known fields by type, the others as they are.
+            pub fn decode(bytes: &[u8]) -> Result<Self, BadRow> {
+                let fields = fields(bytes)?;
+                let known = [$( stringify!($name), )*];
+                let row = Self {
+                    $( $name: field(&fields, stringify!($name))?, )*
+                    extra: fields
+                        .iter()
+                        .filter(|(k, _)| !known.contains(k) && !LOCAL.contains(k))
+                        .map(|(k, v)| ((*k).to_owned(), v.to_vec()))
+                        .collect(),
+                };
+                row.checked()
+            }
+        }
+    };
+}
+
+attach_row! {
+    /// The entry's id.
+    hash: ResourceId,
+    /// Portable id of whoever uploaded it; may be empty.
+    creator: String,
+    /// 1 to 255 bytes of UTF-8.
+    filename: String,
+    /// MIME type; `multipart/mixed` for a folder.
+    filetype: String,
+    /// Bytes; 0 for a folder.
+    filesize: u64,
+    /// Counts replacements, for people.
+    revision: u32,
+    /// The parent's id; empty at the top.
+    folder: String,
+    /// Hubzilla's flags, passed on.
+    flags: u32,
+    /// 1 for a folder.
+    is_dir: u8,
+    /// 1 for a photo.
+    is_photo: u8,
+    /// `YYYY-MM-DD HH:MM:SS`, UTC.
+    created: String,
+    /// `YYYY-MM-DD HH:MM:SS`, UTC.
+    edited: String,
+    /// Channels that may read, `<id>` after `<id>`; empty for all.
+    allow_cid: String,
+    /// Groups that may read.
+    allow_gid: String,
+    /// Channels that may not.
+    deny_cid: String,
+    /// Groups that may not.
+    deny_gid: String,
+    /// Modification time of the file that was put, Unix ms; ours, optional.
+    mtime: Option<u64>,
+    /// Whether the file that was put was executable; ours, optional.
+    executable: Option<bool>,
+}
+
+fn fields(bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, BadRow> {
+    if bytes.len() > MAX_ROW {
+        return Err(BadRow::Form(format!("{} bytes", bytes.len())));
+    }
+    let fields = raw::entries(bytes, MAX_DEPTH).map_err(|e| BadRow::Form(e.to_string()))?;
+    let names: std::collections::BTreeSet<_> = fields.iter().map(|(k, _)| *k).collect();
+    if fields.len() > MAX_FIELDS || names.len() != fields.len() {
+        return Err(BadRow::Form("too many fields, or one that stands twice".into()));
+    }
+    Ok(fields)
+}
+
+/// One known field; a field that is missing is read as nil, which only the optional ones accept.
+fn field<T: DeserializeOwned>(fields: &[(&str, &[u8])], name: &str) -> Result<T, BadRow> {
+    let raw = fields.iter().find(|(k, _)| *k == name).map_or(&[0xc0][..], |(_, v)| v);
+    codec::decode_owned(raw).map_err(|e| BadRow::Form(format!("{name}: {}", e.text)))
+}
+
+fn map(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    let len = u32::try_from(fields.len()).expect("at most 64 fields");
+    write_map_len(&mut out, len).expect("memory");
+    for (name, value) in fields {
+        write_str(&mut out, name).expect("memory");
+        out.extend_from_slice(value);
+    }
+    out
+}
+
+impl AttachRow {
+    fn checked(self) -> Result<Self, BadRow> {
+        if !is_name(&self.filename) {
+            return Err(BadRow::Name);
+        }
+        if !self.folder.is_empty() && ResourceId::new(self.folder.as_str()).is_err() {
+            return Err(BadRow::Form("folder is not a resource id".into()));
+        }
+        Ok(self)
+    }
+
+    /// Whether it is a folder.
+    pub fn is_folder(&self) -> bool {
+        self.is_dir != 0
+    }
+
+    /// The parent; `None` at the top.
+    pub fn parent(&self) -> Option<ResourceId> {
+        ResourceId::new(self.folder.as_str()).ok()
+    }
+}
+
+/// SYNC-6: what an entry may be called. Names are compared byte by byte and never normalised.
+pub fn is_name(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && name != "." && name != ".." && !name.contains(['/', '\0'])
+}
+
+impl Serialize for AttachRow {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        serde_bytes::Bytes::new(&self.encode()).serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for AttachRow {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let bytes = <&serde_bytes::Bytes>::deserialize(d)?;
+        Self::decode(bytes).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn sample(hash: &str, folder: &str, filename: &str) -> AttachRow {
+        AttachRow {
+            hash: ResourceId::new(hash).expect("an id"),
+            creator: String::new(),
+            filename: filename.to_owned(),
+            filetype: "text/plain".to_owned(),
+            filesize: 3,
+            revision: 0,
+            folder: folder.to_owned(),
+            flags: 0,
+            is_dir: 0,
+            is_photo: 0,
+            created: "2026-11-22 16:20:01".to_owned(),
+            edited: "2026-11-22 16:20:01".to_owned(),
+            allow_cid: String::new(),
+            allow_gid: String::new(),
+            deny_cid: String::new(),
+            deny_gid: String::new(),
+            mtime: None,
+            executable: Some(true),
+            extra: vec![("term".to_owned(), vec![0x91, 0x81, 0xa1, b'x', 0x01])],
+        }
+    }
+
+    /// SYNC-7: a field that this version does not know comes out as it went in, nested or not.
+    #[test]
+    fn unknown_fields_are_passed_on_byte_by_byte() {
+        let row = sample("a1", "", "notes.txt");
+        assert_eq!(AttachRow::decode(&row.encode()), Ok(row));
+    }
+
+    /// SYNC-7: local columns are dropped.
+    #[test]
+    fn local_columns_do_not_travel() {
+        let mut row = sample("a1", "", "notes.txt");
+        row.extra.push(("content".to_owned(), codec::encode(&"store/alice/a1")));
+        let decoded = AttachRow::decode(&row.encode()).expect("well-formed");
+        assert_eq!(decoded.extra.len(), 1);
+    }
+
+    /// SYNC-6: names that would leave a folder, or that no file system holds, are refused by name.
+    #[test]
+    fn bad_names_are_refused() {
+        for name in ["", ".", "..", "a/b", "nul\0", &"x".repeat(256)] {
+            let bytes = sample("a1", "", name).encode();
+            assert_eq!(AttachRow::decode(&bytes), Err(BadRow::Name), "{name:?}");
+        }
+        for name in ["a\nb", "-rf", "\u{202e}gpj.exe", &"ü".repeat(127), "CON", "..."] {
+            assert!(AttachRow::decode(&sample("a1", "", name).encode()).is_ok(), "{name:?}");
+        }
+    }
+
+    /// SYNC-7: a field that stands twice is refused, not resolved.
+    #[test]
+    fn doubled_fields_are_refused() {
+        let mut row = sample("a1", "", "a");
+        row.extra.push(("filename".to_owned(), codec::encode(&"b")));
+        assert!(matches!(AttachRow::decode(&row.encode()), Err(BadRow::Form(_))));
+    }
+}

@@ -1,0 +1,237 @@
+//! `clone-sync`: file operations with all their metadata, never file bytes.
+//!
+//! Spec: SYNC-3 to SYNC-7.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::attach::AttachRow;
+use super::manifest::{join, split};
+use crate::codec;
+use crate::ids::{Digest, OpId, Role};
+use crate::manifest::{INLINE_DIGESTS, Manifest};
+use crate::merkle;
+use crate::refusal::{Code, Refusal};
+use crate::version::Version;
+
+/// Most operations in one packet.
+pub const MAX_OPERATIONS: usize = 256;
+/// Most folders above an entry.
+pub const MAX_PARENTS: usize = 127;
+
+/// One to 256 operations that share a signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloneSync {
+    /// The operations, in the order in which they were done.
+    #[serde(deserialize_with = "codec::bounded::<_, _, 256>")]
+    pub operations: Vec<Operation>,
+}
+
+/// One file operation, announced once to each clone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// The operation, the same on every delivery.
+    pub id: OpId,
+    /// `put`. Text, because an operation of a later version is refused alone, not with its packet.
+    #[serde(deserialize_with = "codec::short_text::<_, 32>")]
+    pub op: String,
+    /// Parents first, from the top down, then the entry itself.
+    #[serde(deserialize_with = "codec::bounded::<_, _, 128>")]
+    pub attach: Vec<AttachEntry>,
+    /// The bytes that the entry has.
+    #[serde(default, deserialize_with = "codec::bounded::<_, _, 3>")]
+    pub data: Vec<Data>,
+}
+
+/// A row with the versions of its registers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachEntry {
+    /// The metadata.
+    pub row: AttachRow,
+    /// Of parent and name.
+    pub place: Version,
+    /// Of everything else in the row.
+    pub meta: Version,
+    /// Of the bytes; none for a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Version>,
+}
+
+/// Where a receiver gets the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// From the announcing hub, or any that reported them present.
+    Fetch,
+    /// From a backup that a person brings: the web is not asked.
+    Backup,
+}
+
+/// The bytes of one role, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Data {
+    /// Which bytes.
+    pub role: Role,
+    /// How many; the chunk size follows from it (FILE-1).
+    pub size: u64,
+    /// The Merkle root.
+    pub root: Digest,
+    /// With 2 to 32 chunks: their leaf digests, one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digests: Option<ByteBuf>,
+    /// MIME type.
+    #[serde(deserialize_with = "codec::short_text::<_, 255>")]
+    pub mime: String,
+    /// Where from.
+    pub source: Source,
+}
+
+impl CloneSync {
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        if self.operations.is_empty() {
+            return Err(Refusal::with(Code::BadField, "no operation"));
+        }
+        Ok(())
+    }
+}
+
+impl Operation {
+    /// The operation of this version of the protocol.
+    pub const PUT: &'static str = "put";
+
+    /// SYNC-4 to SYNC-6: an operation that this version knows, whose rows lead from the top to the
+    /// entry. Asked for each operation alone: one bad operation does not spoil its packet.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if self.op != Self::PUT {
+            return Err(Refusal::with(Code::UnsupportedOperation, &self.op));
+        }
+        let Some((entry, parents)) = self.attach.split_last() else {
+            return Err(Refusal::with(Code::BadPlace, "no row"));
+        };
+        let mut above = String::new();
+        for parent in parents {
+            if !parent.row.is_folder() || parent.row.folder != above {
+                return Err(Code::BadPlace.into());
+            }
+            parent.row.hash.as_str().clone_into(&mut above);
+        }
+        if entry.row.folder != above {
+            return Err(Code::BadPlace.into());
+        }
+        entry.check(&self.data)?;
+        self.data.iter().try_for_each(Data::check)
+    }
+
+    /// The row that the operation is about.
+    pub fn entry(&self) -> Option<&AttachEntry> {
+        self.attach.last()
+    }
+}
+
+impl AttachEntry {
+    fn check(&self, data: &[Data]) -> Result<(), Refusal> {
+        let file = data.iter().find(|d| d.role == Role::File);
+        let fits = match (self.row.is_folder(), &self.content, file) {
+            (true, None, None) => data.is_empty(),
+            (false, Some(_), Some(file)) => file.size == self.row.filesize,
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(Refusal::with(Code::BadField, "row and data disagree")) }
+    }
+}
+
+impl Data {
+    /// Describes bytes; `digests` are the leaf digests when there are 2 to 32 of them.
+    pub fn new(role: Role, size: u64, root: Digest, digests: Option<&[Digest]>, mime: &str) -> Self {
+        let digests = digests.map(join);
+        Self { role, size, root, digests, mime: mime.to_owned(), source: Source::Fetch }
+    }
+
+    /// FILE-7: sizes within the protocol, and inline digests exactly where they belong, that give
+    /// the root.
+    fn check(&self) -> Result<(), Refusal> {
+        let manifest = Manifest::of(self.size).map_err(|e| Refusal::with(Code::BadField, e))?;
+        let chunks = manifest.chunks();
+        if chunks == 0 && self.root != merkle::root(&[]) {
+            return Err(Refusal::with(Code::BadContent, "the root of an empty file"));
+        }
+        let Some(digests) = self.inline_digests() else {
+            let wanted = (2..=INLINE_DIGESTS).contains(&chunks);
+            return if wanted { Err(Refusal::with(Code::BadField, "no digests")) } else { Ok(()) };
+        };
+        if digests.len() != chunks as usize || chunks > INLINE_DIGESTS || chunks < 2 {
+            return Err(Refusal::with(Code::BadField, "digests of another file"));
+        }
+        if merkle::root(&digests) != self.root {
+            return Err(Refusal::with(Code::BadContent, "the digests do not give the root"));
+        }
+        Ok(())
+    }
+
+    /// The leaf digests that travel with it.
+    pub fn inline_digests(&self) -> Option<Vec<Digest>> {
+        let bytes = self.digests.as_ref()?;
+        bytes.len().is_multiple_of(Digest::LEN).then(|| split(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attach::tests::sample;
+    use super::*;
+    use crate::ids::{Millis, ReplicaId};
+
+    fn version() -> Version {
+        Version::edit(None, ReplicaId([1; 8]), Millis(1))
+    }
+
+    fn entry(hash: &str, folder: &str, name: &str, dir: bool) -> AttachEntry {
+        let mut row = sample(hash, folder, name);
+        row.is_dir = dir.into();
+        let content = (!dir).then(version);
+        AttachEntry { row, place: version(), meta: version(), content }
+    }
+
+    fn put(attach: Vec<AttachEntry>) -> Operation {
+        let data = vec![Data::new(Role::File, 3, merkle::leaf(b"abc"), None, "text/plain")];
+        Operation { id: OpId([2; 16]), op: Operation::PUT.to_owned(), attach, data }
+    }
+
+    /// SYNC-5: parents stand first and lead from the top to the entry.
+    #[test]
+    fn parents_lead_to_the_entry() {
+        let good =
+            put(vec![entry("a", "", "A", true), entry("b", "a", "B", true), entry("f", "b", "f", false)]);
+        assert_eq!(good.check(), Ok(()));
+        let orphan = put(vec![entry("f", "b", "f", false)]);
+        assert_eq!(orphan.check().expect_err("no parent").code, Code::BadPlace);
+        let gap = put(vec![entry("b", "a", "B", true), entry("f", "b", "f", false)]);
+        assert_eq!(gap.check().expect_err("gap").code, Code::BadPlace);
+        let file_as_folder = put(vec![entry("a", "", "A", false), entry("f", "a", "f", false)]);
+        assert_eq!(file_as_folder.check().expect_err("file").code, Code::BadPlace);
+    }
+
+    /// SYNC-4: an operation of a later version is refused by name.
+    #[test]
+    fn unknown_operations_are_refused_alone() {
+        let mut later = put(vec![entry("f", "", "f", false)]);
+        later.op = "place".to_owned();
+        assert_eq!(later.check().expect_err("later").code, Code::UnsupportedOperation);
+    }
+
+    /// FILE-7: size, root and inline digests have to agree.
+    #[test]
+    fn data_that_contradicts_itself_is_refused() {
+        let leaves = [merkle::leaf(b"1"), merkle::leaf(b"2")];
+        let root = merkle::root(&leaves);
+        let size = 2 << 20;
+        let ok = |d: Data| d.check().map_err(|r| r.code);
+        assert_eq!(ok(Data::new(Role::File, size, root, Some(&leaves), "")), Ok(()));
+        assert_eq!(ok(Data::new(Role::File, size, root, None, "")), Err(Code::BadField));
+        assert_eq!(ok(Data::new(Role::File, size + 1, root, Some(&leaves), "")), Err(Code::BadField));
+        let other = Digest([9; 32]);
+        assert_eq!(ok(Data::new(Role::File, size, other, Some(&leaves), "")), Err(Code::BadContent));
+        assert_eq!(ok(Data::new(Role::File, 0, other, None, "")), Err(Code::BadContent));
+        assert_eq!(ok(Data::new(Role::File, u64::MAX, root, None, "")), Err(Code::BadField));
+    }
+}

@@ -83,6 +83,13 @@ impl Manifest {
         Ok(Self { size, chunk_size })
     }
 
+    /// For tests: many chunks in few bytes, which FILE-1 does not allow.
+    #[doc(hidden)]
+    pub fn with_chunk_size(size: u64, chunk_size: u32) -> Self {
+        assert!(chunk_size > 0 && size.div_ceil(u64::from(chunk_size)) <= MAX_CHUNKS);
+        Self { size, chunk_size }
+    }
+
     /// Bytes in the file.
     pub fn size(&self) -> u64 {
         self.size

@@ -1,0 +1,80 @@
+//! What arrives, measured in epochs.
+
+use crate::ids::Millis;
+
+/// Epochs last eight round trips, within these bounds in ms.
+const EPOCH: std::ops::RangeInclusive<u64> = 250..=1000;
+
+/// The running epoch.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Meter {
+    pub(super) in_flight: u32,
+    pub(super) bytes: u64,
+    /// Shortest time to a first byte in ms: the round trip, or a little more.
+    round_trip: Option<u64>,
+    since: Millis,
+    last: Millis,
+    /// Requests in flight, summed over each ms of the epoch.
+    busy: u64,
+}
+
+/// One epoch that is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Epoch {
+    /// Payload bytes a second from this origin.
+    pub(super) goodput: u64,
+    /// Payload bytes a second of one connection; `None` when nothing was in flight.
+    pub(super) per_connection: Option<u64>,
+    ms: u64,
+    busy: u64,
+}
+
+impl Meter {
+    /// Lets time go by up to `now`.
+    pub(super) fn advance(&mut self, now: Millis) {
+        self.busy += u64::from(self.in_flight) * now.since(self.last);
+        self.last = self.last.max(now);
+    }
+
+    /// The first epoch begins with the first byte of all: what goes before is connecting.
+    pub(super) fn first_byte(&mut self, now: Millis, after: u64) {
+        if self.round_trip.is_none() {
+            self.begin(now);
+        }
+        self.round_trip = Some(self.round_trip.map_or(after, |least| least.min(after)));
+    }
+
+    /// The length of an epoch in ms.
+    pub(super) fn epoch_ms(&self) -> u64 {
+        let round_trips = self.round_trip.unwrap_or(0).saturating_mul(8);
+        round_trips.clamp(*EPOCH.start(), *EPOCH.end())
+    }
+
+    /// Ends the epoch if it is long enough.
+    pub(super) fn close_epoch(&mut self, now: Millis) -> Option<Epoch> {
+        let ms = now.since(self.since);
+        if self.round_trip.is_none() || ms < self.epoch_ms() {
+            return None;
+        }
+        let epoch = Epoch {
+            goodput: self.bytes.saturating_mul(1000) / ms,
+            per_connection: self.bytes.saturating_mul(1000).checked_div(self.busy),
+            ms,
+            busy: self.busy,
+        };
+        self.begin(now);
+        Some(epoch)
+    }
+
+    fn begin(&mut self, now: Millis) {
+        (self.since, self.last, self.bytes, self.busy) = (now, now, 0, 0);
+    }
+}
+
+impl Epoch {
+    /// Whether the epoch says something about `level` requests in flight: three quarters of them
+    /// were, on average, and something arrived.
+    pub(super) fn keeps_busy(&self, level: u32) -> bool {
+        self.goodput > 0 && self.busy * 4 >= self.ms * u64::from(level) * 3
+    }
+}

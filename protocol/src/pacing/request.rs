@@ -1,0 +1,73 @@
+//! How much one request asks for.
+//!
+//! Spec: FETCH-25, FETCH-26.
+
+use super::PacingConfig;
+
+/// What answers taught about the size of requests.
+#[derive(Debug, Clone)]
+pub(super) struct RequestSize {
+    /// Bytes a second of one connection.
+    rate: Option<u64>,
+    /// What a 413 left; grows again slowly with every complete answer.
+    accepted: u64,
+    /// The most that an answer brought before something cut it.
+    answer_limit: Option<u64>,
+}
+
+impl RequestSize {
+    pub(super) fn new(request_max: u64) -> Self {
+        Self {
+            rate: None,
+            accepted: request_max,
+            answer_limit: None,
+        }
+    }
+
+    pub(super) fn rate(&self) -> Option<u64> {
+        self.rate
+    }
+
+    pub(super) fn learn_rate(&mut self, measured: Option<u64>) {
+        if let Some(measured) = measured.filter(|&rate| rate > 0) {
+            self.rate = Some(self.rate.map_or(measured, |rate| rate.midpoint(measured)));
+        }
+    }
+
+    /// FETCH-25: an answer that is cut after `bytes` teaches what is useful to ask for.
+    pub(super) fn cut_after(&mut self, bytes: u64) {
+        self.answer_limit = self.answer_limit.max(Some(bytes));
+    }
+
+    /// An answer that brought more than the limit shows that there is none.
+    pub(super) fn completed(&mut self, bytes: u64) {
+        self.answer_limit = self.answer_limit.filter(|&limit| bytes <= limit);
+        self.accepted = self.accepted.saturating_add(bytes / 32);
+    }
+
+    /// FETCH-26: after a 413, half of what would have been asked for.
+    pub(super) fn too_large(&mut self, config: &PacingConfig, level: u32) {
+        self.accepted = self.next(config, u64::MAX, level) / 2;
+    }
+
+    /// Bytes for the next request: a few seconds' worth, and near the end a share of what remains
+    /// so small that the connections finish together (guided self-scheduling).
+    pub(super) fn next(&self, config: &PacingConfig, remaining: u64, level: u32) -> u64 {
+        let worth = |rate: u64| rate.saturating_mul(config.request_ms) / 1000;
+        let share = remaining / (2 * u64::from(level));
+        self.rate
+            .map_or(config.request_first, worth)
+            .min(self.accepted)
+            .min(self.useful())
+            .min(share)
+            .clamp(config.request_min, config.request_max)
+            .min(remaining)
+    }
+
+    /// A request is presented again after each cut, so asking for several answers' worth saves
+    /// signatures; more only binds chunks to one origin.
+    fn useful(&self) -> u64 {
+        self.answer_limit
+            .map_or(u64::MAX, |limit| limit.saturating_mul(8))
+    }
+}

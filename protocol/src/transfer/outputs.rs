@@ -1,0 +1,76 @@
+//! What follows from the state.
+
+use super::chunks::State;
+use super::{HeldBits, Output, Transfer};
+use crate::ids::{ChunkNo, Millis};
+use crate::manifest::page_of;
+
+impl Transfer {
+    /// The next thing to do; `None` when there is nothing until the next input or [`Self::wake_at`].
+    pub fn poll(&mut self, now: Millis) -> Option<Output> {
+        self.record()
+            .or_else(|| std::mem::take(&mut self.abandon).then_some(Output::Abandon))
+            .or_else(|| self.commit())
+            .or_else(|| self.sync(now))
+            .or_else(|| self.recheck())
+            .or_else(|| self.enqueue())
+            .or_else(|| self.pages.ask().map(Output::NeedDigests))
+    }
+
+    fn record(&mut self) -> Option<Output> {
+        let pages = std::mem::take(&mut self.unrecorded);
+        let bits = |page| HeldBits {
+            page,
+            bits: self.chunks.held_bits(page),
+        };
+        (!pages.is_empty()).then(|| Output::Record(pages.into_iter().map(bits).collect()))
+    }
+
+    /// FILE-12: a file is committed when, and only when, all of its chunks are held.
+    fn commit(&mut self) -> Option<Output> {
+        let whole = self.chunks.count(State::Held) == self.chunks.total();
+        (whole && !std::mem::replace(&mut self.committed, whole)).then_some(Output::Commit)
+    }
+
+    fn sync(&mut self, now: Millis) -> Option<Output> {
+        let here = self.chunks.count(State::Written) + self.chunks.count(State::Held);
+        self.syncs
+            .begin(now, here == self.chunks.total())
+            .map(Output::Sync)
+    }
+
+    /// FETCH-16: reads back what may be on disk, page by page.
+    fn recheck(&mut self) -> Option<Output> {
+        let room = self
+            .config
+            .window
+            .saturating_sub(self.chunks.count(State::Checking));
+        let page = page_of(self.chunks.first(State::Suspect)?);
+        self.need_digests(page);
+        if room == 0 || !self.pages.has(page) {
+            return None;
+        }
+        let most = self.config.range.min(room);
+        let run = self.chunks.take_run(State::Suspect, State::Checking, most);
+        run.map(Output::Recheck)
+    }
+
+    /// FETCH-1: fills the window when it is half empty, so that jobs are stored many at a time.
+    fn enqueue(&mut self) -> Option<Output> {
+        let window = self.config.window;
+        let mut open = self.chunks.count(State::Queued) + self.chunks.count(State::Asked);
+        if open > window / 2 {
+            return None;
+        }
+        let mut ranges = Vec::new();
+        while open < window {
+            let most = self.config.range.min(window - open);
+            let run = self.chunks.take_run(State::Missing, State::Queued, most);
+            let Some(range) = run else { break };
+            self.need_digests(page_of(ChunkNo(range.first)));
+            open += range.count;
+            ranges.push(range);
+        }
+        (!ranges.is_empty()).then_some(Output::Enqueue(ranges))
+    }
+}

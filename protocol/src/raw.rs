@@ -81,7 +81,9 @@ pub fn value_len(bytes: &[u8], depth: usize) -> Result<usize, RawError> {
 /// The entries of a map with text keys, each value as its raw bytes.
 pub fn entries(map: &[u8], depth: usize) -> Result<Vec<(&str, &[u8])>, RawError> {
     let is_map = matches!(map.first(), Some(0x80..=0x8f | 0xde | 0xdf));
-    let Shape::Nested(mut at, children) = shape(map)? else { return Err(RawError::NotAMap) };
+    let Shape::Nested(mut at, children) = shape(map)? else {
+        return Err(RawError::NotAMap);
+    };
     if !is_map {
         return Err(RawError::NotAMap);
     }
@@ -91,7 +93,11 @@ pub fn entries(map: &[u8], depth: usize) -> Result<Vec<(&str, &[u8])>, RawError>
         let value = take(map, &mut at, depth)?;
         out.push((text(key).ok_or(RawError::NotAMap)?, value));
     }
-    if at == map.len() { Ok(out) } else { Err(RawError::Cut) }
+    if at == map.len() {
+        Ok(out)
+    } else {
+        Err(RawError::Cut)
+    }
 }
 
 fn take<'a>(bytes: &'a [u8], at: &mut usize, depth: usize) -> Result<&'a [u8], RawError> {
@@ -134,7 +140,11 @@ mod tests {
         assert_eq!(entries[0].0, "a");
         assert_eq!(entries[1].1.len(), 1 + 5 + 9 + 1);
         for cut in [1, 2, 100, bytes.len() - 1] {
-            assert_eq!(value_len(&bytes[..cut], 2), Err(RawError::Cut), "cut at {cut}");
+            assert_eq!(
+                value_len(&bytes[..cut], 2),
+                Err(RawError::Cut),
+                "cut at {cut}"
+            );
         }
     }
 

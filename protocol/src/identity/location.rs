@@ -70,7 +70,11 @@ impl SignedLocation {
     ) -> Result<Self, SignError> {
         let record = codec::encode(location);
         let message = message(&record);
-        Ok(Self { channel_sig: channel.sign(&message)?, site_sig: site.sign(&message)?, record })
+        Ok(Self {
+            channel_sig: channel.sign(&message)?,
+            site_sig: site.sign(&message)?,
+            record,
+        })
     }
 
     /// The channel that the record speaks of, before anything is verified: to look up its key.
@@ -92,13 +96,18 @@ impl SignedLocation {
         if location.channel != *channel {
             return Err(Refusal::with(Code::BadLocation, "another channel"));
         }
-        let site_key = PublicKey::from_pem(&location.site_key)
-            .map_err(|e| Refusal::with(Code::BadKey, e))?;
+        let site_key =
+            PublicKey::from_pem(&location.site_key).map_err(|e| Refusal::with(Code::BadKey, e))?;
         if !site_key.verifies(&message, &self.site_sig) {
             return Err(Refusal::with(Code::BadLocation, "the site's signature"));
         }
         let site_id = site_id(&location.url, &site_key);
-        Ok(VerifiedLocation { location, site_key, site_id, signed: self.clone() })
+        Ok(VerifiedLocation {
+            location,
+            site_key,
+            site_id,
+            signed: self.clone(),
+        })
     }
 }
 

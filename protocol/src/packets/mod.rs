@@ -13,10 +13,12 @@ mod refusal;
 mod stream_request;
 mod sync_report;
 
-pub use attach::{AttachRow, BadRow};
+pub use attach::{AttachRow, BadRow, is_name};
 pub use challenge::Challenge;
 pub use chunk_request::{ChunkItem, ChunkRequest, MAX_CHUNKS_ASKED, MAX_ITEMS};
-pub use clone_sync::{AttachEntry, CloneSync, Data, MAX_OPERATIONS, MAX_PARENTS, Operation, Source};
+pub use clone_sync::{
+    AttachEntry, CloneSync, Data, MAX_OPERATIONS, MAX_PARENTS, Operation, Source,
+};
 pub use locations::Locations;
 pub use manifest::{ManifestItem, ManifestPage, ManifestPages, ManifestRequest, PageRefused};
 pub use refusal::RefusalPacket;

@@ -3,7 +3,7 @@
 //! Owns: the signature over a packet's exact bytes, who it is from and for, and when it counts.
 //! Not here: which keys are known, what was seen before (the caller keeps both).
 //! Invariant: only this file can make a [`Verified`]; a body is not parsed before its signature holds.
-//! Spec: PKT-1, PKT-5, SIGN-1 to SIGN-12.
+//! Spec: PKT-1 to PKT-8, SIGN-1 to SIGN-8, SIGN-11, SIGN-13, SIGN-14, ID-12.
 
 use std::ops::Deref;
 
@@ -137,7 +137,7 @@ pub fn seal(
 /// An envelope of the right shape. Nothing in it is believed yet.
 pub struct Sealed<'a>(Envelope<'a>);
 
-/// PKT-1 to PKT-5: size and shape.
+/// PKT-2 to PKT-5: size and shape.
 pub fn open(bytes: &[u8]) -> Result<Sealed<'_>, Refusal> {
     let envelope: Envelope<'_> = codec::decode(bytes)?;
     if envelope.v != VERSION || envelope.alg != ALGORITHM {
@@ -157,7 +157,7 @@ impl<'a> Sealed<'a> {
         self.0.location.map(|bytes| codec::decode_owned(bytes))
     }
 
-    /// SIGN-4: the signature holds; SIGN-5: it is for me.
+    /// SIGN-4: the signature holds; SIGN-13: `from` is the signer; SIGN-5: it is for me.
     pub fn authenticate(self, key: &PublicKey, me: &SiteId) -> Result<Authentic<'a>, Refusal> {
         if !key.verifies(&message(&self.0.key, self.0.body), self.0.sig) {
             return Err(Code::BadSignature.into());

@@ -3,7 +3,7 @@
 //! A row travels as a `bin` that holds a MessagePack map, so that a hub can keep and pass on, byte by
 //! byte, the fields it does not know. Local ids and paths (`id`, `aid`, `uid`, `content`, `os_path`,
 //! `display_path`, `os_storage`) do not travel.
-//! Spec: SYNC-5 to SYNC-7.
+//! Spec: SYNC-6, SYNC-7, SYNC-18, SYNC-19.
 
 use rmp::encode::{write_map_len, write_str};
 use serde::de::DeserializeOwned;
@@ -234,7 +234,7 @@ pub(crate) mod tests {
         assert_eq!(AttachRow::decode(&row.encode()), Ok(row));
     }
 
-    /// SYNC-7: local columns are dropped.
+    /// SYNC-19: local columns are dropped.
     #[test]
     fn local_columns_do_not_travel() {
         let mut row = sample("a1", "", "notes.txt");
@@ -266,7 +266,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// SYNC-7: a field that stands twice is refused, not resolved.
+    /// SYNC-18: a field that stands twice is refused, not resolved.
     #[test]
     fn doubled_fields_are_refused() {
         let mut row = sample("a1", "", "a");

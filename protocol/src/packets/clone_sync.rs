@@ -1,6 +1,6 @@
 //! `clone-sync`: file operations with all their metadata, never file bytes.
 //!
-//! Spec: SYNC-3 to SYNC-7.
+//! Spec: SYNC-3 to SYNC-6, SYNC-14, SYNC-15, FILE-14 to FILE-16.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -164,7 +164,7 @@ impl Data {
         }
     }
 
-    /// FILE-7: sizes within the protocol, and inline digests exactly where they belong, that give
+    /// FILE-14 to FILE-16: sizes within the protocol, and inline digests exactly where they belong, that give
     /// the root.
     fn check(&self) -> Result<(), Refusal> {
         let manifest = Manifest::of(self.size).map_err(|e| Refusal::with(Code::BadField, e))?;
@@ -277,7 +277,7 @@ mod tests {
         );
     }
 
-    /// FILE-7: size, root and inline digests have to agree.
+    /// FILE-14 to FILE-16: size, root and inline digests have to agree.
     #[test]
     fn data_that_contradicts_itself_is_refused() {
         let leaves = [merkle::leaf(b"1"), merkle::leaf(b"2")];

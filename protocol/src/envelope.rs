@@ -17,7 +17,7 @@ use crate::packets::Packet;
 use crate::refusal::{Code, Refusal};
 
 /// PKT-5: the envelope version of this specification.
-pub const VERSION: u8 = 1;
+pub const VERSION: u64 = 1;
 /// PKT-5: the one algorithm, RSASSA-PKCS1-v1_5 with SHA-256.
 pub const ALGORITHM: &str = "rsa-sha256";
 /// SIGN-6: how far ahead of the receiver's clock `at` may lie, in ms.
@@ -29,7 +29,7 @@ pub const REMEMBER: u64 = 5 * 60 * 1000;
 
 #[derive(Serialize, Deserialize)]
 struct Envelope<'a> {
-    v: u8,
+    v: u64,
     #[serde(borrow)]
     alg: &'a str,
     key: SiteId,
@@ -139,7 +139,7 @@ pub struct Sealed<'a>(Envelope<'a>);
 
 /// PKT-2 to PKT-5: size and shape.
 pub fn open(bytes: &[u8]) -> Result<Sealed<'_>, Refusal> {
-    let envelope: Envelope<'_> = codec::decode(bytes)?;
+    let envelope: Envelope<'_> = codec::decode_map(bytes)?;
     if envelope.v != VERSION || envelope.alg != ALGORITHM {
         return Err(Code::UnsupportedVersion.into());
     }
@@ -162,7 +162,7 @@ impl<'a> Sealed<'a> {
         if !key.verifies(&message(&self.0.key, self.0.body), self.0.sig) {
             return Err(Code::BadSignature.into());
         }
-        let header: Header = codec::decode(self.0.body)?;
+        let header: Header = codec::decode_map(self.0.body)?;
         if header.from.hub != self.0.key {
             return Err(Refusal::with(
                 Code::BadSignature,

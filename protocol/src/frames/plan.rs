@@ -4,7 +4,7 @@
 //! whether an item may be served.
 //! Invariant: the frames of successive responses, each resumed where the last one stopped, join
 //! without a gap and without an overlap.
-//! Spec: FETCH-15 to FETCH-21.
+//! Spec: FETCH-14 to FETCH-18, FETCH-20, FETCH-21.
 
 use super::{End, Frame, MAX_FRAME, Resume, ResumeError};
 

@@ -1,6 +1,6 @@
 //! `sync-report`: what became of operations, and which bytes are here now.
 //!
-//! Spec: SYNC-8 to SYNC-10, SYNC-28, SYNC-31.
+//! Spec: SYNC-8, SYNC-9, SYNC-28, SYNC-31.
 
 use serde::{Deserialize, Serialize};
 

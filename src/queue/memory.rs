@@ -49,32 +49,42 @@ enum State {
     Dead,
 }
 
-/// When a site, a lane of it, a kind of task in that lane had its last turn; never is 0.
+/// When a site, a lane of it, a kind of task in that lane had its last turn at a priority; never is 0.
 #[derive(Default)]
 struct Turns {
     last: u64,
-    sites: HashMap<i64, u64>,
-    lanes: HashMap<Lane, u64>,
-    kinds: HashMap<(Lane, Kind), u64>,
+    sites: HashMap<(u8, i64), u64>,
+    lanes: HashMap<(u8, Lane), u64>,
+    kinds: HashMap<(u8, Lane, Kind), u64>,
 }
 
 impl Turns {
-    fn rank(&self, lane: Lane, kind: Kind) -> [(u64, i64); 3] {
-        let site = self.sites.get(&lane.site).copied().unwrap_or(0);
-        let channel = self.lanes.get(&lane).copied().unwrap_or(0);
-        let own = self.kinds.get(&(lane, kind)).copied().unwrap_or(0);
-        [
-            (site, lane.site),
-            (channel, lane.channel),
-            (own, kind as i64),
-        ]
+    /// The group of jobs with the least rank is served next.
+    fn rank(&self, job: &Job) -> (u8, [(u64, i64); 3]) {
+        let (priority, lane, kind) = (job.priority, job.lane, job.task.kind());
+        let site = self.sites.get(&(priority, lane.site)).copied().unwrap_or(0);
+        let channel = self.lanes.get(&(priority, lane)).copied().unwrap_or(0);
+        let own = self
+            .kinds
+            .get(&(priority, lane, kind))
+            .copied()
+            .unwrap_or(0);
+        (
+            priority,
+            [
+                (site, lane.site),
+                (channel, lane.channel),
+                (own, kind as i64),
+            ],
+        )
     }
 
-    fn served(&mut self, lane: Lane, kind: Kind) {
+    fn served(&mut self, job: &Job) {
+        let (priority, lane, kind) = (job.priority, job.lane, job.task.kind());
         self.last += 1;
-        self.sites.insert(lane.site, self.last);
-        self.lanes.insert(lane, self.last);
-        self.kinds.insert((lane, kind), self.last);
+        self.sites.insert((priority, lane.site), self.last);
+        self.lanes.insert((priority, lane), self.last);
+        self.kinds.insert((priority, lane, kind), self.last);
     }
 }
 
@@ -243,25 +253,24 @@ impl Queue for MemoryQueue {
     ) -> Result<Vec<Job>, QueueError> {
         let mut inner = self.lock();
         let due = |e: &&Entry| e.is_due(now) && accept(&e.job.lane, &e.job.task);
-        let rank = |job: &Job| (job.priority, inner.turns.rank(job.lane, job.task.kind()));
         let mut due: Vec<Job> = inner
             .jobs
             .values()
             .filter(due)
             .map(|e| e.job.clone())
             .collect();
-        due.sort_by_key(|job| (rank(job), place(job)));
-        let Some(best) = due.first().map(rank) else {
+        due.sort_by_key(|job| (inner.turns.rank(job), place(job)));
+        let Some(best) = due.first().map(|job| inner.turns.rank(job)) else {
             return Ok(due);
         };
-        due.retain(|job| rank(job) == best);
+        due.retain(|job| inner.turns.rank(job) == best);
         due.truncate(limit);
         for job in &due {
             let entry = inner.jobs.get_mut(&job.id).expect("found above");
             entry.state = State::Leased { again: None };
         }
         if let Some(job) = due.first() {
-            inner.turns.served(job.lane, job.task.kind());
+            inner.turns.served(job);
         }
         Ok(due)
     }

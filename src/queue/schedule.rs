@@ -2,8 +2,8 @@
 //!
 //! Owns: the order of due jobs, the clock of delayed ones, whose turn it is. Not here: the jobs
 //! themselves, leases, disks.
-//! Invariant: a job stands in one place, due or delayed; a lease costs as many steps as there are
-//! groups (lanes and kinds) at one priority, however many jobs they have.
+//! Invariant: a job stands in one place, due or delayed; sites and lanes stand in line exactly while
+//! they have due jobs. A lease steps over groups (sites, lanes, kinds, files), never over jobs.
 //! Spec: QUEUE-2, QUEUE-3.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,11 +11,11 @@ use std::ops::Bound::{Excluded, Included};
 
 use zotferry_protocol::ids::Millis;
 
-use super::{Job, Kind, Lane, Task};
+use super::{Job, Kind, Task};
 
 /// Where a due job stands; the order of the fields is the order of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+struct Place {
     priority: u8,
     site: i64,
     channel: i64,
@@ -23,20 +23,20 @@ pub(super) struct Place {
     /// The file and the first chunk of a range; 0 for other tasks, which come by id.
     wanted: i64,
     first: u32,
-    pub(super) id: u64,
+    id: u64,
 }
 
-/// The part of a [`Place`] that a group of jobs has in common.
+/// The fields of a [`Place`] that a group of jobs has in common: those up to the named one.
 #[derive(Clone, Copy)]
-enum Common {
-    Priority,
+enum Upto {
+    Site,
+    Channel,
     Kind,
     File,
 }
 
 impl Place {
-    /// Where a job stands when it is due.
-    pub(super) fn of(job: &Job) -> Self {
+    fn of(job: &Job) -> Self {
         let (wanted, first) = match job.task {
             Task::Range { wanted, first, .. } => (wanted, first),
             _ => (0, 0),
@@ -53,62 +53,98 @@ impl Place {
         }
     }
 
-    fn lane(&self) -> Lane {
-        Lane {
-            channel: self.channel,
-            site: self.site,
+    /// The first and the last place of the group that this one belongs to.
+    fn group(self, upto: Upto) -> (Self, Self) {
+        let (mut from, mut to) = (self, self);
+        (from.first, to.first) = (0, u32::MAX);
+        (from.id, to.id) = (0, u64::MAX);
+        if !matches!(upto, Upto::File) {
+            (from.wanted, to.wanted) = (i64::MIN, i64::MAX);
         }
-    }
-
-    /// The last place that has so much in common with this one.
-    fn end_of(self, common: Common) -> Self {
-        let file = Self {
-            first: u32::MAX,
-            id: u64::MAX,
-            ..self
-        };
-        let kind = Self {
-            wanted: i64::MAX,
-            ..file
-        };
-        match common {
-            Common::File => file,
-            Common::Kind => kind,
-            Common::Priority => Self {
-                site: i64::MAX,
-                channel: i64::MAX,
-                kind: Kind::Range,
-                ..kind
-            },
+        if matches!(upto, Upto::Site | Upto::Channel) {
+            (from.kind, to.kind) = (Kind::Announce, Kind::Range);
         }
+        if matches!(upto, Upto::Site) {
+            (from.channel, to.channel) = (i64::MIN, i64::MAX);
+        }
+        (from, to)
     }
 }
 
-/// When a site, a lane of it, a kind of task in that lane had its last turn; never is 0.
-/// Grows with the lanes served since the start, not with jobs.
+/// Sites of one priority in the order in which they are served, and lanes of one site.
+type SiteInLine = (u8, u64, i64);
+type LaneInLine = (u8, i64, u64, i64);
+
+/// When each had its last turn at a priority; never is 0. Grows with the lanes served since the
+/// start, not with jobs.
 #[derive(Default)]
 struct Turns {
     last: u64,
-    sites: HashMap<i64, u64>,
-    lanes: HashMap<Lane, u64>,
-    kinds: HashMap<(Lane, Kind), u64>,
+    sites: HashMap<(u8, i64), u64>,
+    lanes: HashMap<(u8, i64, i64), u64>,
+    kinds: HashMap<(u8, i64, i64, Kind), u64>,
 }
 
 impl Turns {
-    /// Groups of one priority are served in ascending order of this.
-    fn rank(&self, head: &Place) -> (u64, i64, u64, i64, u64, Kind) {
-        let lane = head.lane();
-        let site = self.sites.get(&lane.site).copied().unwrap_or(0);
-        let channel = self.lanes.get(&lane).copied().unwrap_or(0);
-        let kind = self.kinds.get(&(lane, head.kind)).copied().unwrap_or(0);
-        (site, lane.site, channel, lane.channel, kind, head.kind)
+    fn site(&self, Place { priority, site, .. }: Place) -> SiteInLine {
+        (
+            priority,
+            self.sites.get(&(priority, site)).copied().unwrap_or(0),
+            site,
+        )
     }
 
-    fn served(&mut self, head: &Place) {
+    fn lane(
+        &self,
+        Place {
+            priority,
+            site,
+            channel,
+            ..
+        }: Place,
+    ) -> LaneInLine {
+        let turn = self
+            .lanes
+            .get(&(priority, site, channel))
+            .copied()
+            .unwrap_or(0);
+        (priority, site, turn, channel)
+    }
+
+    fn kind(
+        &self,
+        Place {
+            priority,
+            site,
+            channel,
+            kind,
+            ..
+        }: Place,
+    ) -> (u64, Kind) {
+        (
+            self.kinds
+                .get(&(priority, site, channel, kind))
+                .copied()
+                .unwrap_or(0),
+            kind,
+        )
+    }
+
+    fn served(
+        &mut self,
+        Place {
+            priority,
+            site,
+            channel,
+            kind,
+            ..
+        }: Place,
+    ) {
         self.last += 1;
-        self.sites.insert(head.site, self.last);
-        self.lanes.insert(head.lane(), self.last);
-        self.kinds.insert((head.lane(), head.kind), self.last);
+        self.sites.insert((priority, site), self.last);
+        self.lanes.insert((priority, site, channel), self.last);
+        self.kinds
+            .insert((priority, site, channel, kind), self.last);
     }
 }
 
@@ -116,8 +152,10 @@ impl Turns {
 #[derive(Default)]
 pub(super) struct Schedule {
     due: BTreeSet<Place>,
-    delayed: BTreeMap<(Millis, u64), Place>,
+    sites: BTreeSet<SiteInLine>,
+    lanes: BTreeSet<LaneInLine>,
     turns: Turns,
+    delayed: BTreeMap<(Millis, u64), Place>,
 }
 
 impl Schedule {
@@ -130,17 +168,7 @@ impl Schedule {
     /// Takes a job out, as it was when it was inserted.
     pub(super) fn remove(&mut self, job: &Job) {
         if self.delayed.remove(&(job.not_before, job.id)).is_none() {
-            self.due.remove(&Place::of(job));
-        }
-    }
-
-    /// Makes due what has reached its time.
-    fn ripen(&mut self, now: Millis) {
-        while let Some(entry) = self.delayed.first_entry() {
-            if entry.key().0 > now {
-                return;
-            }
-            self.due.insert(entry.remove());
+            self.remove_due(Place::of(job));
         }
     }
 
@@ -153,50 +181,12 @@ impl Schedule {
         limit: usize,
     ) -> Vec<u64> {
         self.ripen(now);
-        let mut next = self.due.first().copied().filter(|_| limit > 0);
-        while let Some(first) = next {
-            let mut groups = self.heads(first, Common::Priority, Common::Kind);
-            groups.sort_by_cached_key(|head| self.turns.rank(head));
-            for head in groups {
-                let taken = self.of_group(head, accept, limit);
-                if !taken.is_empty() {
-                    self.turns.served(&head);
-                    taken.iter().for_each(|place| _ = self.due.remove(place));
-                    return taken.iter().map(|place| place.id).collect();
-                }
-            }
-            next = self.after(first.end_of(Common::Priority));
+        let taken = self.choose(accept, limit);
+        if let Some(head) = taken.first() {
+            self.serve(*head);
         }
-        Vec::new()
-    }
-
-    fn after(&self, place: Place) -> Option<Place> {
-        self.due
-            .range((Excluded(place), Included(Place::END)))
-            .next()
-            .copied()
-    }
-
-    /// The first job of each inner group within the outer group that begins with `first`.
-    fn heads(&self, first: Place, outer: Common, inner: Common) -> Vec<Place> {
-        let end = first.end_of(outer);
-        let next = |head: &Place| self.after(head.end_of(inner)).filter(|place| *place <= end);
-        std::iter::successors(Some(first), next).collect()
-    }
-
-    /// The first `limit` jobs of the group that begins with `head`, of acceptable files only.
-    fn of_group(&self, head: Place, accept: &dyn Fn(u64) -> bool, limit: usize) -> Vec<Place> {
-        let end = head.end_of(Common::Kind);
-        let mut taken = Vec::new();
-        let mut next = Some(head);
-        while let Some(file) = next.filter(|place| *place <= end && taken.len() < limit) {
-            let last = file.end_of(Common::File);
-            if accept(file.id) {
-                taken.extend(self.due.range(file..=last).take(limit - taken.len()));
-            }
-            next = self.after(last);
-        }
-        taken
+        taken.iter().for_each(|place| self.remove_due(*place));
+        taken.iter().map(|place| place.id).collect()
     }
 
     /// The delayed jobs, by time.
@@ -216,19 +206,111 @@ impl Schedule {
         self.ripen(now);
         (self.due.len(), self.delayed.len())
     }
-}
 
-impl Place {
-    /// Nothing stands after it.
-    const END: Self = Self {
-        priority: u8::MAX,
-        site: i64::MAX,
-        channel: i64::MAX,
-        kind: Kind::Range,
-        wanted: i64::MAX,
-        first: u32::MAX,
-        id: u64::MAX,
-    };
+    /// Makes due what has reached its time.
+    fn ripen(&mut self, now: Millis) {
+        while let Some(entry) = self.delayed.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            let place = entry.remove();
+            self.insert_due(place);
+        }
+    }
+
+    fn insert_due(&mut self, place: Place) {
+        if !self.has_any(place, Upto::Channel) {
+            self.sites.insert(self.turns.site(place));
+            self.lanes.insert(self.turns.lane(place));
+        }
+        self.due.insert(place);
+    }
+
+    fn remove_due(&mut self, place: Place) {
+        self.due.remove(&place);
+        if !self.has_any(place, Upto::Channel) {
+            self.lanes.remove(&self.turns.lane(place));
+            if !self.has_any(place, Upto::Site) {
+                self.sites.remove(&self.turns.site(place));
+            }
+        }
+    }
+
+    fn has_any(&self, place: Place, upto: Upto) -> bool {
+        let (from, to) = place.group(upto);
+        self.due.range(from..=to).next().is_some()
+    }
+
+    /// Sends the site, the lane and the kind to the end of their lines.
+    fn serve(&mut self, head: Place) {
+        self.sites.remove(&self.turns.site(head));
+        self.lanes.remove(&self.turns.lane(head));
+        self.turns.served(head);
+        self.sites.insert(self.turns.site(head));
+        self.lanes.insert(self.turns.lane(head));
+    }
+
+    fn choose(&self, accept: &dyn Fn(u64) -> bool, limit: usize) -> Vec<Place> {
+        for (priority, _, site) in &self.sites {
+            let line = (*priority, *site, 0, i64::MIN)..=(*priority, *site, u64::MAX, i64::MAX);
+            for (_, _, _, channel) in self.lanes.range(line) {
+                for head in self.kinds(*priority, *site, *channel) {
+                    let taken = self.of_kind(head, accept, limit);
+                    if !taken.is_empty() {
+                        return taken;
+                    }
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// The first due job of each kind in a lane, in the order of their turns.
+    fn kinds(&self, priority: u8, site: i64, channel: i64) -> Vec<Place> {
+        let any = Place {
+            priority,
+            site,
+            channel,
+            kind: Kind::Range,
+            wanted: 0,
+            first: 0,
+            id: 0,
+        };
+        let (from, to) = any.group(Upto::Channel);
+        let first = self.due.range(from..=to).next().copied();
+        let next = |head: &Place| self.next_group(*head, Upto::Kind, to);
+        let mut heads: Vec<_> = std::iter::successors(first, next).collect();
+        heads.sort_by_key(|head| self.turns.kind(*head));
+        heads
+    }
+
+    /// The first `limit` jobs of a lane and kind, of acceptable files only.
+    fn of_kind(&self, head: Place, accept: &dyn Fn(u64) -> bool, limit: usize) -> Vec<Place> {
+        let (_, end) = head.group(Upto::Kind);
+        let mut taken = Vec::new();
+        let mut next = Some(head);
+        while let Some(file) = next.filter(|_| taken.len() < limit) {
+            if accept(file.id) {
+                let (from, to) = file.group(Upto::File);
+                taken.extend(self.due.range(from..=to).take(limit - taken.len()));
+            }
+            next = self.next_group(file, Upto::File, end);
+        }
+        taken
+    }
+
+    /// The first place up to `end` that is not in the group of this one.
+    fn next_group(&self, place: Place, upto: Upto, end: Place) -> Option<Place> {
+        let (_, last) = place.group(upto);
+        // Stepping is cheaper than searching when the group is small.
+        let near = self
+            .due
+            .range(place..=end)
+            .take(4)
+            .find(|next| **next > last);
+        near.or_else(|| self.due.range((Excluded(last), Included(end))).next())
+            .copied()
+    }
 }
 
 #[cfg(test)]
@@ -236,6 +318,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::queue::Lane;
 
     fn job(id: u64, site: i64, channel: i64, task: Task) -> Job {
         let lane = Lane { channel, site };

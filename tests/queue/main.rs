@@ -7,4 +7,5 @@ mod damage;
 mod durable;
 mod fair;
 mod model;
+mod rewrite;
 mod rules;

@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::folder::{beside, parent, sync_folder};
+use super::folder::{beside, config, parent, sync_folder};
 
 /// A folder up to this size is left alone.
 pub(super) const WORTH_BYTES: u64 = 64 << 20;
@@ -54,10 +54,7 @@ pub(super) fn settle(path: &Path) -> io::Result<()> {
 pub(super) fn copy(db: &::sled::Db, path: &Path) -> Result<(), ::sled::Error> {
     let folder = rewritten(path);
     DirBuilder::new().mode(0o700).create(&folder)?;
-    let fresh = ::sled::Config::new()
-        .path(&folder)
-        .flush_every_ms(None)
-        .open()?;
+    let fresh = config(&folder).open()?;
     let mut entries = db.iter().peekable();
     while entries.peek().is_some() {
         let mut batch = ::sled::Batch::default();

@@ -20,12 +20,12 @@ use super::records;
 use super::table::Row;
 use crate::queue::QueueError;
 
-/// sled keeps twice this and more; the whole window fits.
+/// For sled's pages; the window is a few MiB.
 const CACHE_BYTES: u64 = 4 << 20;
-/// How often sled cleans its file in the background. Without it the file grows for ever.
+/// How often sled reuses what is free in its file; this thread alone does it.
 const CLEAN_EVERY_MS: u64 = 500;
-/// How long an instance of this process that is going away may keep its lock: sled's threads let go
-/// of the file a moment after its last handle is dropped, and tell nobody.
+/// How long sled's lock may outlive its owner: its threads let go of the file a moment after the last
+/// handle is dropped, and so do processes forked meanwhile; neither tells anybody.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_STEP: Duration = Duration::from_millis(5);
 
@@ -80,17 +80,32 @@ pub(super) fn parent(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// Holds `<path>.lock` for one queue at a time: sled's own lock does not cover the moving of folders.
-pub(super) fn lock(path: &Path) -> Result<File, QueueError> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(beside(path, ".lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(QueueError::Locked),
-        Err(TryLockError::Error(error)) => Err(error.into()),
+/// One queue at a time has the path: sled's own lock does not cover the moving of folders.
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// Takes `<path>.lock`.
+    pub(super) fn take(path: &Path) -> Result<Self, QueueError> {
+        let mut options = File::options();
+        let file = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(beside(path, ".lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(QueueError::Locked),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing would leave the lock to a process that was forked and has not called exec yet.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the queue's lock could not be released");
+        }
     }
 }
 
@@ -126,11 +141,16 @@ fn drop_unfinished_snapshots(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn open_sled(path: &Path) -> Result<::sled::Db, Refusal> {
-    let config = ::sled::Config::new()
+/// How sled is set up. Its `mode` is left out: 0.34.7 never reads it.
+pub(super) fn config(path: &Path) -> ::sled::Config {
+    ::sled::Config::new()
         .path(path)
         .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(Some(CLEAN_EVERY_MS));
+        .flush_every_ms(Some(CLEAN_EVERY_MS))
+}
+
+fn open_sled(path: &Path) -> Result<::sled::Db, Refusal> {
+    let config = config(path);
     let mut waited = Duration::ZERO;
     loop {
         match config.open() {

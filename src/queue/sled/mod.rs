@@ -26,7 +26,8 @@ use uuid::Uuid;
 use zotferry_protocol::ids::Millis;
 use zotferry_protocol::manifest::ChunkRange;
 
-use self::folder::{Loaded, Refusal};
+use self::folder::{Loaded, Lock, Refusal};
+use self::quiet::quietly;
 use self::records::Change;
 pub use self::store::SyncFile;
 use self::store::{Store, Ticket};
@@ -80,7 +81,8 @@ pub enum Rebuilt {
 pub struct SledQueue {
     table: Mutex<Table>,
     store: Store,
-    _lock: File,
+    /// Released last.
+    _lock: Lock,
 }
 
 impl SledQueue {
@@ -97,7 +99,7 @@ impl SledQueue {
         now: Millis,
     ) -> Result<Opened, QueueError> {
         fs::create_dir_all(folder::parent(path))?;
-        let lock = folder::lock(path)?;
+        let lock = Lock::take(path)?;
         compact::settle(path)?;
         let mut rebuilt = Rebuilt::No;
         if !path.try_exists()? {
@@ -171,8 +173,10 @@ fn shrink(loaded: Loaded, path: &Path, instance: &Uuid, above: u64) -> Result<Lo
     if !compact::is_worth_it(disk, loaded.live, above) {
         return Ok(loaded);
     }
-    if let Err(error) = compact::copy(&loaded.db, path) {
-        tracing::warn!(%error, "the queue's folder could not be rewritten");
+    let copied = quietly(|| compact::copy(&loaded.db, path).map_err(|error| error.to_string()));
+    if let Err(reason) = copied.flatten() {
+        tracing::warn!(%reason, "the queue's folder could not be rewritten");
+        compact::settle(path)?;
         return Ok(loaded);
     }
     drop(loaded);

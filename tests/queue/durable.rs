@@ -1,6 +1,8 @@
 //! When the disk is asked, and what happens when it fails.
 
+use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -49,41 +51,92 @@ fn each_change_costs_one_sync_and_a_lease_none() {
     costs(1, &|| queue.forget(1).unwrap());
 }
 
+/// A disk that stops in the middle of its first sync.
+struct Stop {
+    begun: Arc<Barrier>,
+    go_on: Arc<Barrier>,
+}
+
+/// A queue on such a disk.
+fn stopping(path: &Path) -> (SledQueue, Stop) {
+    let barrier = || Arc::new(Barrier::new(2));
+    let stop = Stop {
+        begun: barrier(),
+        go_on: barrier(),
+    };
+    let (begun, go_on) = (Arc::clone(&stop.begun), Arc::clone(&stop.go_on));
+    let first = AtomicBool::new(true);
+    let sync = move |_: &File| {
+        if first.swap(false, Ordering::SeqCst) {
+            begun.wait();
+            go_on.wait();
+        }
+        Ok(())
+    };
+    let options = Options {
+        sync: Arc::new(sync),
+        ..options()
+    };
+    (
+        SledQueue::open_or_rebuild(path, &INSTANCE, &options, at(0))
+            .unwrap()
+            .queue,
+        stop,
+    )
+}
+
+/// Waits for what another thread is about to bring about.
+fn until(reached: impl Fn() -> bool) {
+    while !reached() {
+        thread::yield_now();
+    }
+}
+
 /// QUEUE-7: while one caller waits for the disk the window is free, and those who come meanwhile
 /// share the next sync.
 #[test]
 fn callers_share_a_sync_and_do_not_hold_up_the_window() {
     let (_folder, path) = place();
-    let (begun, go_on) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
-    let first = AtomicBool::new(true);
-    let (tell, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
-    let slow = move |_: &std::fs::File| {
-        if first.swap(false, Ordering::SeqCst) {
-            tell.wait();
-            wait.wait();
-        }
-        Ok(())
-    };
-    let options = Options {
-        sync: Arc::new(slow),
-        ..options()
-    };
-    let queue = SledQueue::open_or_rebuild(&path, &INSTANCE, &options, at(0))
-        .unwrap()
-        .queue;
+    let (queue, stop) = stopping(&path);
     thread::scope(|scope| {
         let queue = &queue;
         scope.spawn(|| queue.push(&[range(1, 0)]).unwrap());
-        begun.wait();
+        stop.begun.wait();
         for n in 1..=8 {
             scope.spawn(move || queue.push(&[range(1, n)]).unwrap());
         }
-        while queue.len() < 9 {
-            thread::yield_now();
-        }
+        until(|| queue.len() == 9);
         assert_eq!(lease(queue, 1, 99).len(), 9);
-        go_on.wait();
+        stop.go_on.wait();
     });
+    assert_eq!(queue.syncs(), 2);
+}
+
+/// QUEUE-7: changes that share a sync keep their order: a file that is forgotten takes a bitmap with
+/// it that was still in line.
+#[test]
+fn forgetting_reaches_bitmaps_that_are_still_in_line() {
+    let (_folder, path) = place();
+    let (queue, stop) = stopping(&path);
+    let held = HeldPage {
+        wanted: 1,
+        page: 0,
+        bits: vec![1],
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| queue.push(&[range(1, 0), range(1, 8)]).unwrap());
+        stop.begun.wait();
+        let end = [(lease_one(&queue, 1).id, Finish::Done)];
+        scope.spawn(|| {
+            let (end, held) = (end, [held]);
+            queue.commit(&end, &held, at(1)).unwrap();
+        });
+        until(|| queue.len() == 1);
+        scope.spawn(|| queue.forget(1).unwrap());
+        until(|| queue.is_empty());
+        stop.go_on.wait();
+    });
+    assert_eq!(queue.held(1, 0).unwrap(), None);
     assert_eq!(queue.syncs(), 2);
 }
 
@@ -94,7 +147,7 @@ fn failed_sync_stops_the_queue() {
     let (_folder, path) = place();
     let fails = Arc::new(AtomicBool::new(false));
     let broken = Arc::clone(&fails);
-    let sync = move |_: &std::fs::File| match broken.load(Ordering::SeqCst) {
+    let sync = move |_: &File| match broken.load(Ordering::SeqCst) {
         true => Err(io::Error::other("the disk is gone")),
         false => Ok(()),
     };
@@ -122,4 +175,21 @@ fn failed_sync_stops_the_queue() {
     failed(queue.retry_dead(&|_| true).map(|_| ()));
     drop(queue);
     assert_eq!(open(&path).queue.window(1)[0].first, 0);
+}
+
+/// QUEUE-7: a panic in the middle of a write is a failed write: nobody waits for it for ever.
+#[test]
+fn panicking_write_stops_the_queue() {
+    let (_folder, path) = place();
+    let options = Options {
+        sync: Arc::new(|_| panic!("a bug in the store")),
+        ..options()
+    };
+    let queue = SledQueue::open_or_rebuild(&path, &INSTANCE, &options, at(0))
+        .unwrap()
+        .queue;
+    for n in 0..2 {
+        let result = queue.push(&[range(1, n)]);
+        assert!(matches!(result, Err(QueueError::Failed(_))), "{result:?}");
+    }
 }

@@ -106,7 +106,7 @@ impl Store {
         let (changes, last) = (std::mem::take(&mut line.waiting), line.last);
         drop(line);
         let written = catch_unwind(AssertUnwindSafe(|| self.write(changes)))
-            .unwrap_or_else(|_| Err("sled panicked".to_owned()));
+            .unwrap_or_else(|_| Err("the write panicked".to_owned()));
         let mut line = self.line();
         line.writing = false;
         match written {

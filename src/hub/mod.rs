@@ -13,10 +13,12 @@ mod peers;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use zotferry_protocol::identity::{BaseUrl, site_id};
 use zotferry_protocol::ids::SiteId;
 
@@ -24,7 +26,8 @@ use crate::catalog::{Catalog, CatalogError, LastStop, NewSite, SiteNo};
 use crate::config::{Config, ConfigError};
 use crate::keys::{KeyFileError, PrivateKey};
 use crate::metrics::Metrics;
-use crate::queue::{Opened, Policy, Queue, QueueError, Rebuilt, SledQueue};
+use crate::queue::sled::{Opened, Options, Rebuilt, SledQueue};
+use crate::queue::{Policy, Queue, QueueError};
 use crate::storage::{LocalStorage, Storage, StorageError};
 use crate::transport::{Transport, TransportError};
 
@@ -87,6 +90,8 @@ pub struct Hub {
     pub grants: Grants,
     /// Rings when there may be something to fetch.
     pub work: Notify,
+    /// Set when the catalog may want something that the receiver has not seen.
+    pub news: AtomicBool,
     /// Rings when there may be something to tell.
     pub deliveries: Notify,
     /// Cancelled when the hub stops.
@@ -136,6 +141,7 @@ impl Hub {
             clock: Clock::from_env(),
             grants: Grants::default(),
             work: Notify::new(),
+            news: AtomicBool::new(true),
             deliveries: Notify::new(),
             stop: CancellationToken::new(),
             channel_keys: Mutex::default(),
@@ -149,6 +155,12 @@ impl Hub {
             recheck,
             _lock: lock,
         })
+    }
+
+    /// The catalog may want something new: the receiver looks.
+    pub fn tell_receiver(&self) {
+        self.news.store(true, Relaxed);
+        self.work.notify_one();
     }
 
     /// Records that all work was put back, and closes the catalog.
@@ -174,12 +186,15 @@ impl Hub {
 fn open_queue(folder: &Folder, config: &Config, catalog: &Catalog) -> Result<Opened, QueueError> {
     let policy = Policy {
         base: config.limits.backoff_ms,
-        max: config.limits.max_backoff_ms,
+        cap: config.limits.max_backoff_ms,
         max_attempts: config.limits.max_attempts,
     };
-    let opened = SledQueue::open_or_rebuild(&folder.queue(), catalog.instance(), policy)?;
+    let instance = Uuid::from_bytes(catalog.instance());
+    let options = Options::new(policy, Uuid::new_v4().as_u64_pair().0);
+    let now = Clock::from_env().now();
+    let opened = SledQueue::open_or_rebuild(&folder.queue(), &instance, &options, now)?;
     if let Rebuilt::Yes(reason) = &opened.rebuilt {
-        tracing::warn!(reason, "the queue was moved aside and is made again from the catalog");
+        tracing::info!(reason, "the queue is made again from the catalog");
     }
     Ok(opened)
 }

@@ -100,7 +100,7 @@ async fn resolve(
 ) -> Result<Vec<Result<Served, Refusal>>, Refusal> {
     let names: Vec<ContentName> = items
         .iter()
-        .map(|i| ContentName { hash: i.resource.clone(), role: i.role, root: i.root })
+        .map(|i| (i.resource.clone(), i.role, i.root))
         .collect();
     super::manifest_request::served(hub, channel, &names).await
 }

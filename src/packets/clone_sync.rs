@@ -38,7 +38,7 @@ pub(super) async fn receive(
     let sealed = hub.seal_answer(&header.from, header.id, answer).await;
     let bytes = sealed.map_err(|e| unavailable(&e))?;
     apply.finish(&header.id, header.expires, &bytes).await.map_err(|e| unavailable(&e))?;
-    hub.work.notify_one();
+    hub.tell_receiver();
     if done.arrived {
         hub.report_soon(caller.channel.id).await.map_err(|e| unavailable(&e))?;
     }

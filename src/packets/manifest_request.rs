@@ -29,7 +29,7 @@ pub(super) async fn receive(
     let names: Vec<ContentName> = ask
         .items
         .iter()
-        .map(|i| ContentName { hash: i.resource.clone(), role: i.role, root: i.root })
+        .map(|i| (i.resource.clone(), i.role, i.root))
         .collect();
     let here = served(hub, caller.channel.id, &names).await?;
     let (storage, ask) = (Arc::clone(&hub.storage), ask.clone());
@@ -108,8 +108,7 @@ pub(super) async fn served(
         let served = found.ok_or(Code::UnknownResource)?;
         match served.state {
             DataState::Present => Ok(served),
-            DataState::Superseded if served.held => Ok(served),
-            DataState::Superseded => Err(Code::Gone.into()),
+            DataState::Superseded => Ok(served),
             DataState::Wanted | DataState::Failed => Err(Refusal::new(Code::NotHere)),
         }
     };

@@ -13,7 +13,7 @@ use zotferry_protocol::refusal::{Code, Refusal};
 
 use super::serve::{Buffer, Pieces, READ, Source, pump};
 use super::{Denied, Reply, admit, manifest_request, unavailable};
-use crate::catalog::{ContentName, Served};
+use crate::catalog::Served;
 use crate::hub::Hub;
 use crate::storage::Content;
 
@@ -72,7 +72,7 @@ async fn check(hub: &Arc<Hub>, ask: &StreamAsk) -> Result<Served, Denied> {
         Packet::StreamRequest(request) if *request == named => {}
         _ => return Err(signed(Refusal::with(Code::BadField, "the packet is for another stream"))),
     }
-    let name = ContentName { hash: named.resource, role: named.role, root: named.root };
+    let name = (named.resource, named.role, named.root);
     let found = manifest_request::served(hub, caller.channel.id, &[name]).await.map_err(signed)?;
     match found.into_iter().next() {
         Some(Ok(served)) => Ok(served),

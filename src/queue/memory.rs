@@ -343,6 +343,12 @@ impl Queue for MemoryQueue {
         ranges
     }
 
+    fn pending(&self, lane: &Lane, kind: Kind) -> usize {
+        let inner = self.lock();
+        let alive = inner.jobs.values().filter(|entry| entry.state != State::Dead);
+        alive.filter(|e| e.job.lane == *lane && e.job.task.kind() == kind).count()
+    }
+
     fn contains(&self, wanted: i64) -> bool {
         self.lock().named(wanted).next().is_some()
     }

@@ -116,6 +116,9 @@ pub trait Queue: Send + Sync {
     /// The ranges of a file that are queued in any state, in order: what a refill need not push.
     fn window(&self, wanted: i64) -> Vec<ChunkRange>;
 
+    /// Jobs of one kind in a lane, in any state but dead.
+    fn pending(&self, lane: &Lane, kind: Kind) -> usize;
+
     /// Whether any job, range or bundle, names this file.
     fn contains(&self, wanted: i64) -> bool;
 

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use zotferry_protocol::ids::Millis;
 
 use crate::catalog::CatalogError;
-use crate::hub::Hub;
+use crate::hub::{CallError, Hub};
 use crate::queue::{Job, Kind, Lane, QueueError, Task};
 use crate::storage::StorageError;
 pub use file::{ActiveFile, FileProgress};
@@ -48,6 +48,9 @@ pub enum ReceiverError {
     /// The storage.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Another hub, or this one's own jobs.
+    #[error(transparent)]
+    Call(#[from] CallError),
     /// A worker thread was lost.
     #[error("a worker thread ended: {0}")]
     Worker(#[from] tokio::task::JoinError),
@@ -58,6 +61,7 @@ pub struct Receiver {
     hub: Arc<Hub>,
     files: Mutex<HashMap<i64, Arc<ActiveFile>>>,
     origins: Mutex<HashMap<i64, Arc<Origin>>>,
+    backlogs: tokio::sync::Mutex<Vec<refill::Backlog>>,
     tasks: TaskTracker,
 }
 
@@ -68,6 +72,7 @@ impl Receiver {
             hub,
             files: Mutex::default(),
             origins: Mutex::default(),
+            backlogs: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
         })
     }

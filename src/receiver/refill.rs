@@ -8,11 +8,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::file::ActiveFile;
 use super::{Receiver, ReceiverError, lock};
 use crate::catalog::{Cursor, Data, SizeClass, WantedLane};
-use crate::queue::{Lane, NewJob, Task};
+use crate::queue::{Kind, Lane, NewJob, Task};
 
 /// Files in one bundle: what one request may name.
 const BUNDLE: usize = 256;
@@ -25,43 +26,60 @@ const FILES: usize = 32;
 /// Beyond so many bytes no further file is begun.
 const FILE_BYTES: u64 = 512 << 20;
 
-/// Fills the window of every lane; returns the sites that have work.
+/// What is still to be queued of one lane.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    lane: Lane,
+    /// Whether files of one chunk may be left, and after which to look.
+    small: Option<Option<Cursor>>,
+    /// The same for larger ones.
+    large: Option<Option<Cursor>>,
+}
+
+/// Fills the window of every lane; returns the sites that have work. The catalog is looked through
+/// from the start only when there is news.
 pub(super) async fn refill(receiver: &Arc<Receiver>) -> Result<BTreeSet<i64>, ReceiverError> {
-    let lanes = receiver.hub.catalog.lanes_with_wanted().await?;
-    let mut sites = BTreeSet::new();
-    for lane in &lanes {
-        if lane.site == receiver.hub.site {
-            continue;
-        }
-        sites.insert(lane.site);
-        bundles(receiver, lane).await?;
-        files(receiver, lane).await?;
+    let mut backlogs = receiver.backlogs.lock().await;
+    if receiver.hub.news.swap(false, Relaxed) {
+        let lanes = receiver.hub.catalog.lanes_with_wanted().await?;
+        let others = lanes.iter().filter(|lane| lane.site != receiver.hub.site);
+        *backlogs = others.map(Backlog::fresh).collect();
     }
-    Ok(sites)
+    for backlog in backlogs.iter_mut() {
+        bundles(receiver, backlog).await?;
+        files(receiver, backlog).await?;
+    }
+    Ok(backlogs.iter().map(|b| b.lane.site).collect())
+}
+
+impl Backlog {
+    fn fresh(lane: &WantedLane) -> Self {
+        let lane = Lane { channel: lane.channel, site: lane.site };
+        Self { lane, small: Some(None), large: Some(None) }
+    }
 }
 
 /// Small files, many to a job.
-async fn bundles(receiver: &Arc<Receiver>, lane: &WantedLane) -> Result<(), ReceiverError> {
+async fn bundles(receiver: &Arc<Receiver>, backlog: &mut Backlog) -> Result<(), ReceiverError> {
+    let Some(mut after) = backlog.small else { return Ok(()) };
     let queue = Arc::clone(&receiver.hub.queue);
-    let mut room = BUNDLES.saturating_sub(queue.bundles(&key(lane)));
+    let mut room = BUNDLES.saturating_sub(queue.pending(&backlog.lane, Kind::Bundle));
     if room <= BUNDLES / 2 {
         return Ok(());
     }
-    let mut after = None;
     let mut jobs = Vec::new();
     while room > 0 {
-        let some = next(receiver, lane, SizeClass::OneChunk, after).await?;
-        let Some(last) = some.last() else { break };
+        let some = next(receiver, &backlog.lane, SizeClass::OneChunk, after).await?;
+        let Some(last) = some.last() else {
+            backlog.small = None;
+            break;
+        };
         after = Some(Cursor::from(last));
-        let mut fresh: Vec<Data> = Vec::new();
-        for data in some {
-            if !queue.contains(data.id) && !receiver.here_already(&data).await? {
-                fresh.push(data);
-            }
-        }
-        for bundle in split(fresh) {
+        backlog.small = Some(after);
+        let fresh = some.into_iter().filter(|data| !queue.contains(data.id)).collect();
+        for bundle in split(receiver.without_empty(fresh).await?) {
             jobs.push(NewJob {
-                lane: key(lane),
+                lane: backlog.lane,
                 task: Task::Bundle { wanted: bundle },
                 priority: 1,
                 not_before: receiver.hub.clock.now(),
@@ -95,29 +113,29 @@ fn split(files: Vec<Data>) -> Vec<Vec<i64>> {
 }
 
 /// Larger files: some are begun, the others wait.
-async fn files(receiver: &Arc<Receiver>, lane: &WantedLane) -> Result<(), ReceiverError> {
-    let mut after = None;
-    loop {
-        let (open, bytes) = receiver.in_hand(lane);
-        if open >= FILES || (open > 0 && bytes >= FILE_BYTES) {
+async fn files(receiver: &Arc<Receiver>, backlog: &mut Backlog) -> Result<(), ReceiverError> {
+    while let Some(after) = backlog.large {
+        if receiver.hands_full(&backlog.lane) {
             return Ok(());
         }
-        let some = next(receiver, lane, SizeClass::Larger, after).await?;
-        let Some(last) = some.last() else { return Ok(()) };
-        after = Some(Cursor::from(last));
+        let some = next(receiver, &backlog.lane, SizeClass::Larger, after).await?;
+        if some.is_empty() {
+            backlog.large = None;
+        }
         for data in some {
-            let (open, bytes) = receiver.in_hand(lane);
-            if open >= FILES || (open > 0 && bytes >= FILE_BYTES) {
+            if receiver.hands_full(&backlog.lane) {
                 return Ok(());
             }
+            backlog.large = Some(Some(Cursor::from(&data)));
             receiver.begin(data).await?;
         }
     }
+    Ok(())
 }
 
 async fn next(
     receiver: &Arc<Receiver>,
-    lane: &WantedLane,
+    lane: &Lane,
     class: SizeClass,
     after: Option<Cursor>,
 ) -> Result<Vec<Data>, ReceiverError> {
@@ -125,28 +143,32 @@ async fn next(
     Ok(catalog.next_wanted(lane.channel, lane.site, class, after, BUNDLE as u32).await?)
 }
 
-fn key(lane: &WantedLane) -> Lane {
-    Lane { channel: lane.channel, site: lane.site }
-}
-
 impl Receiver {
-    /// Number and unasked bytes of a lane's files in hand.
-    fn in_hand(&self, lane: &WantedLane) -> (usize, u64) {
+    /// Whether enough files of a lane are being filled.
+    fn hands_full(&self, lane: &Lane) -> bool {
         let files = lock(&self.files);
         let mine = files.values().filter(|f| (f.channel(), f.site()) == (lane.channel, lane.site));
-        mine.fold((0, 0), |(n, bytes), file| (n + 1, bytes + file.unasked()))
+        let (open, bytes) = mine.fold((0, 0), |(n, bytes), file| (n + 1, bytes + file.unasked()));
+        open >= FILES || (open > 0 && bytes >= FILE_BYTES)
+    }
+
+    /// Empty files need no bytes: they are stored at once.
+    async fn without_empty(&self, files: Vec<Data>) -> Result<Vec<Data>, ReceiverError> {
+        let (empty, rest): (Vec<Data>, Vec<Data>) = files.into_iter().partition(|f| f.size == 0);
+        if let Some(first) = empty.first() {
+            let (storage, root) = (Arc::clone(&self.hub.storage), first.root);
+            let storing = move || storage.put_many(&[(root, bytes::Bytes::new())]);
+            tokio::task::spawn_blocking(storing).await??;
+            let all: Vec<(i64, i64)> = empty.iter().map(|f| (f.id, f.channel)).collect();
+            self.arrived(&all).await?;
+        }
+        Ok(rest)
     }
 
     /// Bytes that are in storage already, for whatever channel: nothing is fetched.
     async fn here_already(&self, data: &Data) -> Result<bool, ReceiverError> {
-        let (storage, root, empty) = (Arc::clone(&self.hub.storage), data.root, data.size == 0);
-        let look = move || {
-            if empty {
-                storage.put_many(&[(root, bytes::Bytes::new())])?;
-            }
-            storage.contains(&root)
-        };
-        if !tokio::task::spawn_blocking(look).await?? {
+        let (storage, root) = (Arc::clone(&self.hub.storage), data.root);
+        if !tokio::task::spawn_blocking(move || storage.contains(&root)).await?? {
             return Ok(false);
         }
         self.hub.metrics.bytes_copied.add(data.size);

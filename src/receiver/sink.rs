@@ -84,7 +84,7 @@ fn work(hub: &Hub, files: &[Arc<ActiveFile>], mut pieces: mpsc::Receiver<Piece>)
             found.failed = Some(error.to_string());
             break;
         }
-        if sink.is_complete()
+        if sink.missing() == 0
             && let Some((_, chunk, sink)) = open.take()
             && let Err(error) = judge(hub, file, chunk, sink, &mut found)
         {
@@ -99,7 +99,7 @@ fn work(hub: &Hub, files: &[Arc<ActiveFile>], mut pieces: mpsc::Receiver<Piece>)
 /// A chunk of which the rest did not come: what came will come again.
 fn drop_partial(hub: &Hub, open: Option<(u32, ChunkNo, ChunkSink)>) {
     if let Some((_, _, sink)) = open {
-        hub.metrics.bytes_fetched_twice.add(sink.received());
+        hub.metrics.bytes_fetched_twice.add(sink.received().into());
     }
 }
 
@@ -110,8 +110,8 @@ fn judge(
     sink: ChunkSink,
     found: &mut Found,
 ) -> Result<(), String> {
-    let bytes = sink.received();
-    let filled = sink.finish();
+    let bytes = u64::from(sink.received());
+    let filled = sink.finish().map_err(|e| e.to_string())?;
     match file.receive(chunk, filled.digest()) {
         Verdict::Write { file: number } => match file.write(filled) {
             Ok(()) => {

@@ -24,6 +24,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 use zotferry_protocol::ids::Digest;
 
+pub use local::LocalStorage;
 pub use error::{Fault, Retry, StorageError};
 
 /// Content of at most this many bytes may be kept together with others and read by the hundred.
@@ -204,6 +205,19 @@ fn within(size: u64, offset: u64, len: u64) -> Result<u64> {
         return Err(StorageError::OutOfBounds { offset, end, size });
     }
     Ok(end)
+}
+
+/// Fills `buf` from content.
+///
+/// # Errors
+/// Those of the content, and [`StorageError::OutOfBounds`] when it ends before.
+pub fn read_exact_at(content: &dyn Content, offset: u64, buf: &mut [u8]) -> Result<()> {
+    let (size, wanted) = (content.size(), buf.len());
+    within(size, offset, wanted as u64)?;
+    match read_full(buf, offset, |at, rest| content.read_at(at, rest))? {
+        got if got == wanted => Ok(()),
+        got => Err(StorageError::OutOfBounds { offset, end: offset + got as u64, size }),
+    }
 }
 
 /// Reads until `buf` is full or the content ends; returns how much was read.

@@ -147,6 +147,11 @@ impl Transfer {
         verdict
     }
 
+    /// Whether all of a range came, durable or not: nobody needs to ask for it.
+    pub fn has_come(&self, range: ChunkRange) -> bool {
+        self.chunks.all(range, &[State::Writing, State::Written, State::Held])
+    }
+
     /// Whether all of a range is durable: a job for it is done.
     pub fn holds(&self, range: ChunkRange) -> bool {
         self.chunks.all(range, &[State::Held])

@@ -32,7 +32,7 @@ use self::records::Change;
 pub use self::store::SyncFile;
 use self::store::{Store, Ticket};
 use self::table::Table;
-use super::{Accept, Counts, Finish, HeldPage, Job, Lane, NewJob, Policy, Queue, QueueError};
+use super::{Accept, Counts, Finish, HeldPage, Job, Kind, Lane, NewJob, Policy, Queue, QueueError};
 
 /// How a queue is opened.
 #[derive(Clone)]
@@ -242,6 +242,10 @@ impl Queue for SledQueue {
 
     fn window(&self, wanted: i64) -> Vec<ChunkRange> {
         self.table().window(wanted)
+    }
+
+    fn pending(&self, lane: &Lane, kind: Kind) -> usize {
+        self.table().pending(lane, kind)
     }
 
     fn contains(&self, wanted: i64) -> bool {

@@ -297,6 +297,11 @@ impl Table {
             .collect()
     }
 
+    pub(super) fn pending(&self, lane: &Lane, kind: Kind) -> usize {
+        let alive = self.rows.values().filter(|row| !self.dead.contains(&row.job.id));
+        alive.filter(|row| row.job.lane == *lane && row.job.task.kind() == kind).count()
+    }
+
     pub(super) fn contains(&self, wanted: i64) -> bool {
         self.files
             .range((wanted, 0)..=(wanted, u64::MAX))

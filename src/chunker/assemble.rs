@@ -163,7 +163,7 @@ impl Assembly {
     fn span(&self, chunk: ChunkNo) -> Result<Span> {
         self.manifest
             .span(chunk)
-            .ok_or(ChunkerError::NoSuchChunk(chunk))
+            .ok_or(ChunkerError::NoSuchChunk(chunk.0))
     }
 
     fn allocate(&self) -> std::result::Result<(), StorageError> {
@@ -202,7 +202,7 @@ impl Claim {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if !claimed.insert(chunk.0) {
-            return Err(ChunkerError::ChunkBusy(chunk));
+            return Err(ChunkerError::ChunkBusy(chunk.0));
         }
         Ok(Self {
             assembly: Arc::clone(assembly),
@@ -276,7 +276,7 @@ impl ChunkSink {
     ///
     /// # Errors
     /// [`ChunkerError::Short`] when bytes are missing.
-    pub fn finish(self) -> Result<FilledChunk> {
+    pub fn finish(mut self) -> Result<FilledChunk> {
         if self.missing() > 0 {
             let (chunk, len) = (self.claim.chunk.0, self.span.len);
             return Err(ChunkerError::Short {
@@ -285,7 +285,7 @@ impl ChunkSink {
                 received: self.received,
             });
         }
-        let digest = self.leaf.clone().finish();
+        let digest = std::mem::take(&mut self.leaf).finish();
         Ok(FilledChunk { sink: self, digest })
     }
 

@@ -6,7 +6,6 @@
 //! Spec: FILE-13.
 
 use std::collections::HashMap;
-
 use std::sync::Arc;
 
 use zotferry_protocol::ids::{ChunkNo, Digest};
@@ -38,7 +37,7 @@ pub fn copy_page(
     wants: impl Fn(ChunkNo) -> bool,
     older: &Digest,
 ) -> Result<Vec<ChunkNo>> {
-    let Some(content) = storage.open(older)? else {
+    let Some(content) = usable(storage.open(older).map_err(Into::into))?.flatten() else {
         return Ok(Vec::new());
     };
     let Ok(manifest) = Manifest::of(content.size()) else {
@@ -50,7 +49,8 @@ pub fn copy_page(
         if wanted.by_digest.is_empty() {
             break;
         }
-        let Some(digests) = older_digests(storage, older, &manifest, old_page)? else {
+        let Some(digests) = usable(older_digests(storage, older, &manifest, old_page))?.flatten()
+        else {
             continue;
         };
         for (no, digest) in manifest.page_chunks(old_page).iter().zip(&digests) {
@@ -89,7 +89,7 @@ impl Wanted {
         let mut copied = Vec::new();
         let mut left = Vec::new();
         for chunk in chunks {
-            let here = usable(assembly.copy_in(chunk, digest, from, at))?;
+            let here = usable(assembly.copy_in(chunk, digest, from, at))?.unwrap_or(false);
             if here {
                 copied.push(chunk)
             } else {
@@ -104,16 +104,16 @@ impl Wanted {
 }
 
 /// The new file's failures end the copying; what may be the older content's is only passed over.
-fn usable(copied: Result<bool>) -> Result<bool> {
-    match copied {
+fn usable<T>(done: Result<T>) -> Result<Option<T>> {
+    match done {
         Err(ChunkerError::Storage(
             error
             @ (StorageError::Io { .. } | StorageError::Rows { .. } | StorageError::Damaged(_)),
         )) => {
-            tracing::warn!(%error, "a chunk of older content cannot be copied");
-            Ok(false)
+            tracing::warn!(%error, "older content, or a chunk of it, is passed over");
+            Ok(None)
         }
-        other => other,
+        other => other.map(Some),
     }
 }
 

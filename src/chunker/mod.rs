@@ -18,7 +18,6 @@ pub mod split;
 #[cfg(test)]
 mod tests;
 
-use zotferry_protocol::ids::ChunkNo;
 use zotferry_protocol::manifest::TooLarge;
 
 use crate::storage::{Fault, Retry, StorageError};
@@ -63,11 +62,11 @@ pub enum ChunkerError {
         received: u32,
     },
     /// The chunk is being received or copied already; two writers could spoil it.
-    #[error("chunk {} is being filled already", .0.0)]
-    ChunkBusy(ChunkNo),
+    #[error("chunk {0} is being filled already")]
+    ChunkBusy(u32),
     /// The file has no chunk of this number.
-    #[error("the file has no chunk {}", .0.0)]
-    NoSuchChunk(ChunkNo),
+    #[error("the file has no chunk {0}")]
+    NoSuchChunk(u32),
 }
 
 impl ChunkerError {

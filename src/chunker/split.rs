@@ -272,7 +272,12 @@ impl<'s> Staging<'s> {
             return Err(TooLarge(end).into());
         }
         if end > self.partial.size() {
-            self.reserve(end.saturating_add(GROWTH).min(MAX_FILE))?;
+            let ample = end.saturating_add(GROWTH).min(MAX_FILE);
+            match self.reserve(ample) {
+                // What is left of a nearly full disk may do.
+                Err(ChunkerError::Storage(StorageError::NoSpace(_))) => self.reserve(end)?,
+                reserved => reserved?,
+            }
         }
         Ok(())
     }

@@ -114,10 +114,7 @@ fn a_chunk_has_exactly_its_length() {
             "{error}"
         );
         let error = assembly.sink(ChunkNo(2)).err().unwrap();
-        assert!(
-            matches!(error, ChunkerError::NoSuchChunk(ChunkNo(2))),
-            "{error}"
-        );
+        assert!(matches!(error, ChunkerError::NoSuchChunk(2)), "{error}");
     });
 }
 
@@ -130,10 +127,7 @@ fn a_chunk_has_one_writer() {
         let first = assembly.sink(ChunkNo(0)).unwrap();
         let other = assembly.sink(ChunkNo(1)).unwrap();
         let error = assembly.sink(ChunkNo(0)).err().unwrap();
-        assert!(
-            matches!(error, ChunkerError::ChunkBusy(ChunkNo(0))),
-            "{error}"
-        );
+        assert!(matches!(error, ChunkerError::ChunkBusy(0)), "{error}");
         drop((first, other));
         let filled = fill(&assembly, &bytes, 0, 65_536);
         assert!(assembly.sink(ChunkNo(0)).is_err());

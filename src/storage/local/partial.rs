@@ -247,6 +247,9 @@ impl Partial for LocalPartial {
         let _writing = self.writing()?;
         let len = pieces.iter().map(|piece| piece.len() as u64).sum();
         within(self.size(), offset, len)?;
+        if len == 0 {
+            return Ok(());
+        }
         let mut rest: Vec<Bytes> = pieces.iter().rev().cloned().collect();
         let mut at = offset;
         while !rest.is_empty() {

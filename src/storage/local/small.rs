@@ -8,6 +8,7 @@
 //! A file of its own per small content costs a create, a write, two syncs and a rename; hundreds
 //! of rows share one transaction and one sync.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, QueryBuilder, Row};
+use sqlx::{ConnectOptions, Connection, QueryBuilder, Row, Sqlite};
 use zotferry_protocol::ids::Digest;
 use zotferry_protocol::merkle;
 
@@ -36,6 +37,13 @@ const CHECKPOINT: &str = "4096";
 const LOG_LIMIT: &str = "67108864";
 /// Size of a database page in bytes (measured: see `put_many` in the parent module).
 const DB_PAGE: u32 = 8192;
+
+/// `SQLITE_FULL`.
+const FULL: u32 = 13;
+/// `SQLITE_IOERR_FSYNC`.
+const FSYNC_FAILED: u32 = 1034;
+/// `SQLITE_IOERR_DIR_FSYNC`.
+const FOLDER_FSYNC_FAILED: u32 = 1290;
 
 const CREATE: &str = "
 CREATE TABLE content (
@@ -84,7 +92,7 @@ impl Small {
         self.write(async |connection| {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             for group in items.chunks(ROWS) {
-                let mut insert = QueryBuilder::new("INSERT INTO content (root, bytes) ");
+                let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO content (root, bytes) ");
                 insert.push_values(group, |mut row, (root, bytes)| {
                     row.push_bind(root.as_bytes()).push_bind(&bytes[..]);
                 });
@@ -110,14 +118,15 @@ impl Small {
     }
 
     fn read_some(&self, roots: &[Digest]) -> Result<Vec<Option<Bytes>>> {
-        let mut select = QueryBuilder::new("SELECT root, bytes FROM content WHERE root IN (");
+        let mut select =
+            QueryBuilder::<Sqlite>::new("SELECT root, bytes FROM content WHERE root IN (");
         let mut list = select.separated(", ");
         for root in roots {
             list.push_bind(root.as_bytes());
         }
         select.push(")");
         let found = self.query(async |connection| select.build().fetch_all(connection).await)?;
-        let mut by_root = found
+        let by_root = found
             .iter()
             .map(|row| {
                 Ok((
@@ -125,13 +134,11 @@ impl Small {
                     Bytes::copy_from_slice(blob(row, "bytes")?),
                 ))
             })
-            .collect::<Result<std::collections::HashMap<_, _>>>()?;
-        let taken = roots
+            .collect::<Result<HashMap<_, _>>>()?;
+        Ok(roots
             .iter()
             .map(|root| by_root.get(root).cloned())
-            .collect();
-        by_root.clear();
-        Ok(taken)
+            .collect())
     }
 
     /// Whether a content is here.
@@ -325,18 +332,17 @@ fn digest(row: &SqliteRow, column: &'static str) -> Result<Digest> {
 
 /// Names what was being done; a full disk and a failed sync are told apart from the rest.
 fn rows(what: &'static str) -> impl FnOnce(sqlx::Error) -> StorageError {
-    const FULL: &str = "13";
-    const FSYNC_FAILED: &str = "1034";
-    const FOLDER_FSYNC_FAILED: &str = "1290";
-    move |source| {
-        let code = source.as_database_error().and_then(|error| error.code());
-        match code.as_deref() {
-            Some(FULL) => StorageError::NoSpace(what),
-            Some(FSYNC_FAILED | FOLDER_FSYNC_FAILED) => StorageError::SyncFailed {
-                what: "small.sqlite",
-                source: std::io::Error::other(source),
-            },
-            _ => StorageError::Rows { what, source },
-        }
+    move |source| match result_code(&source) {
+        Some(FULL) => StorageError::NoSpace(what),
+        Some(FSYNC_FAILED | FOLDER_FSYNC_FAILED) => StorageError::SyncFailed {
+            what: "small.sqlite",
+            source: std::io::Error::other(source),
+        },
+        _ => StorageError::Rows { what, source },
     }
+}
+
+/// SQLite's extended result code.
+fn result_code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
 }

@@ -81,9 +81,9 @@ impl MemoryStorage {
         let Some(file) = state.partials.get_mut(key) else {
             return false;
         };
-        file.durable
-            .as_mut()
-            .is_some_and(|bytes| flip(bytes, offset));
+        if let Some(durable) = &mut file.durable {
+            flip(durable, offset);
+        }
         flip(&mut file.bytes, offset)
     }
 
@@ -133,13 +133,12 @@ impl Storage for MemoryStorage {
     fn read_small(&self, roots: &[Digest]) -> Result<Vec<Option<Bytes>>> {
         let mut state = self.lock();
         state.step(Act::Read)?;
-        let small = |root| {
-            state
-                .contents
-                .get(root)
-                .filter(|bytes| bytes.len() <= super::SMALL)
-        };
-        Ok(roots.iter().map(|root| small(root).cloned()).collect())
+        let mut found = Vec::with_capacity(roots.len());
+        for root in roots {
+            let bytes = state.contents.get(root).cloned();
+            found.push(bytes.filter(|bytes| bytes.len() <= super::SMALL));
+        }
+        Ok(found)
     }
 
     fn put_many(&self, items: &[(Digest, Bytes)]) -> Result<()> {

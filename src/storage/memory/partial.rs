@@ -91,7 +91,6 @@ impl MemoryPartial {
 
     /// Makes the file at least `end` bytes long, if the disk has room; returns its bytes.
     fn grow<'s>(&self, state: &'s mut State, end: u64) -> Result<&'s mut Vec<u8>> {
-        let full = StorageError::NoSpace("a partial file");
         let have = state
             .partials
             .get(&self.key)
@@ -100,7 +99,7 @@ impl MemoryPartial {
         state.room_for((end - have) as u64, "a partial file")?;
         let bytes = &mut state.partials.entry(self.key).or_default().bytes;
         if bytes.try_reserve_exact(end - have).is_err() {
-            return Err(full);
+            return Err(StorageError::NoSpace("a partial file"));
         }
         bytes.resize(end, 0);
         Ok(bytes)

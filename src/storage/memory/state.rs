@@ -62,12 +62,12 @@ impl State {
     pub(super) fn step(&mut self, act: Act) -> Result<()> {
         self.powered()?;
         let due = match act {
-            Act::Read => &mut self.accidents.reads,
-            Act::Sync => &mut self.accidents.syncs,
-            Act::Write => &mut 0,
+            Act::Read => Some(&mut self.accidents.reads),
+            Act::Sync => Some(&mut self.accidents.syncs),
+            Act::Write => None,
         };
-        if *due > 0 {
-            *due -= 1;
+        if let Some(times) = due.filter(|times| **times > 0) {
+            *times -= 1;
             return Err(match act {
                 Act::Sync => StorageError::SyncFailed {
                     what: "memory",

@@ -128,10 +128,8 @@ impl Config {
     pub fn new(url: BaseUrl, listen: SocketAddr) -> Self {
         let mut network = Network::default();
         if url.is_loopback() {
-            network.allow = vec![
-                "127.0.0.0/8".parse().expect("a range"),
-                "::1/128".parse().expect("a range"),
-            ];
+            network.allow =
+                vec!["127.0.0.0/8".parse().expect("a range"), "::1/128".parse().expect("a range")];
         }
         Self { url, listen, network, transfer: Transfer::default(), limits: Limits::default() }
     }
@@ -148,7 +146,8 @@ impl Config {
 
     fn checked(self) -> Result<Self, String> {
         let t = &self.transfer;
-        if !(1..=64).contains(&t.max_connections) || !(1..=t.max_connections).contains(&t.connections)
+        if !(1..=64).contains(&t.max_connections)
+            || !(1..=t.max_connections).contains(&t.connections)
         {
             return Err("transfer.connections: 1 to max_connections, which is 1 to 64".into());
         }

@@ -46,13 +46,7 @@ impl Assembly {
     pub fn open(storage: &dyn Storage, root: Digest, manifest: Manifest) -> Result<Arc<Self>> {
         let partial = storage.partial(&PartialKey::Wanted(root), manifest.size())?;
         let allocated = Mutex::new(partial.existed());
-        Ok(Arc::new(Self {
-            partial,
-            root,
-            manifest,
-            allocated,
-            claimed: Mutex::default(),
-        }))
+        Ok(Arc::new(Self { partial, root, manifest, allocated, claimed: Mutex::default() }))
     }
 
     /// How the file is cut.
@@ -95,9 +89,7 @@ impl Assembly {
         while done < span.len as usize {
             let want = (span.len as usize - done).min(READ);
             let at = span.offset + done as u64;
-            let got = read_full(&mut buffer[..want], at, |at, buf| {
-                self.partial.read_at(at, buf)
-            })?;
+            let got = read_full(&mut buffer[..want], at, |at, buf| self.partial.read_at(at, buf))?;
             if got < want {
                 return Ok(None);
             }
@@ -126,8 +118,7 @@ impl Assembly {
         if span.len != at.len {
             return Ok(false);
         }
-        self.partial
-            .copy_from(from, at.offset, span.offset, u64::from(span.len))?;
+        self.partial.copy_from(from, at.offset, span.offset, u64::from(span.len))?;
         if self.leaf(chunk)? != Some(*digest) {
             return Ok(false);
         }
@@ -161,16 +152,11 @@ impl Assembly {
     }
 
     fn span(&self, chunk: ChunkNo) -> Result<Span> {
-        self.manifest
-            .span(chunk)
-            .ok_or(ChunkerError::NoSuchChunk(chunk.0))
+        self.manifest.span(chunk).ok_or(ChunkerError::NoSuchChunk(chunk.0))
     }
 
     fn allocate(&self) -> std::result::Result<(), StorageError> {
-        let mut allocated = self
-            .allocated
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut allocated = self.allocated.lock().unwrap_or_else(PoisonError::into_inner);
         if !*allocated {
             self.partial.allocate()?;
             *allocated = true;
@@ -182,10 +168,7 @@ impl Assembly {
     /// collecting a whole chunk would take up to 16 MiB for every connection.
     fn writes_through(&self) -> bool {
         self.manifest.chunk_size() > MIN_CHUNK
-            && *self
-                .allocated
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
+            && *self.allocated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -197,27 +180,17 @@ struct Claim {
 
 impl Claim {
     fn take(assembly: &Arc<Assembly>, chunk: ChunkNo) -> Result<Self> {
-        let mut claimed = assembly
-            .claimed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut claimed = assembly.claimed.lock().unwrap_or_else(PoisonError::into_inner);
         if !claimed.insert(chunk.0) {
             return Err(ChunkerError::ChunkBusy(chunk.0));
         }
-        Ok(Self {
-            assembly: Arc::clone(assembly),
-            chunk,
-        })
+        Ok(Self { assembly: Arc::clone(assembly), chunk })
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut claimed = self
-            .assembly
-            .claimed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut claimed = self.assembly.claimed.lock().unwrap_or_else(PoisonError::into_inner);
         claimed.remove(&self.chunk.0);
     }
 }
@@ -258,10 +231,7 @@ impl ChunkSink {
     /// [`ChunkerError::TooLong`], and nothing of the piece is taken; those of the storage.
     pub fn push(&mut self, piece: Bytes) -> Result<()> {
         if piece.len() > self.missing() as usize {
-            return Err(ChunkerError::TooLong {
-                chunk: self.claim.chunk.0,
-                len: self.span.len,
-            });
+            return Err(ChunkerError::TooLong { chunk: self.claim.chunk.0, len: self.span.len });
         }
         self.leaf.update(&piece);
         self.received += piece.len() as u32;
@@ -279,11 +249,7 @@ impl ChunkSink {
     pub fn finish(mut self) -> Result<FilledChunk> {
         if self.missing() > 0 {
             let (chunk, len) = (self.claim.chunk.0, self.span.len);
-            return Err(ChunkerError::Short {
-                chunk,
-                len,
-                received: self.received,
-            });
+            return Err(ChunkerError::Short { chunk, len, received: self.received });
         }
         let digest = std::mem::take(&mut self.leaf).finish();
         Ok(FilledChunk { sink: self, digest })

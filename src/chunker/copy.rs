@@ -90,11 +90,7 @@ impl Wanted {
         let mut left = Vec::new();
         for chunk in chunks {
             let here = usable(assembly.copy_in(chunk, digest, from, at))?.unwrap_or(false);
-            if here {
-                copied.push(chunk)
-            } else {
-                left.push(chunk)
-            }
+            if here { copied.push(chunk) } else { left.push(chunk) }
         }
         if !left.is_empty() {
             self.by_digest.insert(*digest, left);

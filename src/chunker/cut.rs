@@ -59,16 +59,12 @@ impl<'s> Cutter<'s> {
         let chunk = u64::from(self.chunk_size);
         while len > 0 {
             if self.filled == 0 && len >= chunk {
-                let leaf = *self
-                    .zero_leaf
-                    .get_or_insert_with(|| zero_leaf(self.chunk_size));
+                let leaf = *self.zero_leaf.get_or_insert_with(|| zero_leaf(self.chunk_size));
                 self.push(leaf)?;
                 len -= chunk;
                 continue;
             }
-            let now = len
-                .min(ZEROS.len() as u64)
-                .min(chunk - u64::from(self.filled));
+            let now = len.min(ZEROS.len() as u64).min(chunk - u64::from(self.filled));
             self.data(&ZEROS[..now as usize])?;
             len -= now;
         }

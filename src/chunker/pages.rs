@@ -27,12 +27,7 @@ pub(super) struct Pages<'s> {
 
 impl<'s> Pages<'s> {
     pub(super) fn new(storage: &'s dyn Storage) -> Self {
-        Self {
-            storage,
-            last: Vec::new(),
-            whole: 0,
-            spool: None,
-        }
+        Self { storage, last: Vec::new(), whole: 0, spool: None }
     }
 
     /// The next chunk's digest.

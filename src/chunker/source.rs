@@ -53,13 +53,7 @@ impl<'f> FileSource<'f> {
         let size = metadata.len();
         let sparse = metadata.blocks().saturating_mul(512) < size;
         let data_end = if sparse { 0 } else { u64::MAX };
-        Ok(Self {
-            file,
-            at: 0,
-            data_end,
-            size,
-            sparse,
-        })
+        Ok(Self { file, at: 0, data_end, size, sparse })
     }
 
     /// Finds out how far the next data or hole reaches; the length of the hole, 0 for data.

@@ -60,10 +60,7 @@ pub fn store_file(storage: &dyn Storage, source: &File) -> Result<Stored> {
 /// As [`store_file`].
 pub fn store_reader(storage: &dyn Storage, source: impl Read, size: Option<u64>) -> Result<Stored> {
     let mut source = ReadSource(source);
-    let plan = Plan {
-        size,
-        sparse: false,
-    };
+    let plan = Plan { size, sparse: false };
     match take_head(&mut source, &plan)? {
         Head::Whole(bytes) => store_whole(storage, bytes),
         Head::Start(head) => stage(storage, &mut source, &plan, head),
@@ -85,11 +82,7 @@ impl<'s> SmallBatch<'s> {
 
     /// A batch with nothing waiting in it.
     pub fn new(storage: &'s dyn Storage) -> Self {
-        Self {
-            storage,
-            items: Vec::new(),
-            bytes: 0,
-        }
+        Self { storage, items: Vec::new(), bytes: 0 }
     }
 
     /// Takes a file of any size. It is durable after the next [`SmallBatch::flush`], not before.
@@ -143,10 +136,7 @@ struct Plan {
 
 impl Plan {
     fn of(source: &FileSource<'_>) -> Self {
-        Self {
-            size: Some(source.size),
-            sparse: source.sparse,
-        }
+        Self { size: Some(source.size), sparse: source.sparse }
     }
 }
 
@@ -169,9 +159,7 @@ fn take_head(source: &mut dyn Source, plan: &Plan) -> Result<Head> {
     let mut head = vec![0; expected as usize + 1];
     let mut len = 0;
     loop {
-        let more = source
-            .bytes(&mut head[len..])
-            .map_err(ChunkerError::Source)?;
+        let more = source.bytes(&mut head[len..]).map_err(ChunkerError::Source)?;
         len += more;
         if more == 0 {
             head.truncate(len);
@@ -187,11 +175,7 @@ fn take_head(source: &mut dyn Source, plan: &Plan) -> Result<Head> {
 }
 
 fn describe(bytes: &[u8]) -> Stored {
-    let root = if bytes.is_empty() {
-        merkle::root(&[])
-    } else {
-        merkle::leaf(bytes)
-    };
+    let root = if bytes.is_empty() { merkle::root(&[]) } else { merkle::leaf(bytes) };
     let inline: Vec<_> = (!bytes.is_empty()).then_some(root).into_iter().collect();
     Stored {
         root,
@@ -316,12 +300,7 @@ impl<'s> Staging<'s> {
         pages.keep(&root)?;
         self.partial.commit(&root)?;
         let inline_digests = pages.inline();
-        Ok(Stored {
-            root,
-            size,
-            chunks: manifest.chunks(),
-            inline_digests,
-        })
+        Ok(Stored { root, size, chunks: manifest.chunks(), inline_digests })
     }
 
     /// The size asks for other chunks than were cut: hashes what was written once more.
@@ -363,9 +342,7 @@ mod tests {
             at: 0,
             cutter: Cutter::new(&storage, 2 * MIN_CHUNK),
         };
-        staging
-            .fill(&mut ReadSource(&bytes[..]), Vec::new())
-            .unwrap();
+        staging.fill(&mut ReadSource(&bytes[..]), Vec::new()).unwrap();
         let stored = staging.finish().unwrap();
         let leaves: Vec<_> = bytes.chunks(MIN_CHUNK as usize).map(merkle::leaf).collect();
         assert_eq!(stored.root, merkle::root(&leaves));

@@ -65,11 +65,14 @@ async fn keep(
     channel: &Channel,
     records: &[SignedLocation],
 ) -> Result<(), CallError> {
-    let key = PublicKey::from_pem(&channel.public_pem).map_err(|e| CallError::Local(e.to_string()))?;
+    let key =
+        PublicKey::from_pem(&channel.public_pem).map_err(|e| CallError::Local(e.to_string()))?;
     for record in records {
         match record.verify(&channel.portable_id, &key) {
             Ok(verified) => {
-                place(hub, channel.id, &verified).await.map_err(|e| CallError::Local(e.to_string()))?;
+                place(hub, channel.id, &verified)
+                    .await
+                    .map_err(|e| CallError::Local(e.to_string()))?;
             }
             Err(refusal) => tracing::warn!(%refusal, "a location record does not hold"),
         }

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use zotferry_protocol::codec::{MAX_PACKET, encode};
-use zotferry_protocol::packets::{CloneSync, MAX_OPERATIONS, OpReport, OpStatus, Operation, Packet};
+use zotferry_protocol::packets::{
+    CloneSync, MAX_OPERATIONS, OpReport, OpStatus, Operation, Packet,
+};
 use zotferry_protocol::refusal::Retry;
 
 use super::is_listed;

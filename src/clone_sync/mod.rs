@@ -70,9 +70,8 @@ async fn greet(hub: &Arc<Hub>) -> Result<(), CallError> {
 async fn round(hub: &Arc<Hub>, tasks: &TaskTracker) -> Result<u64, QueueError> {
     let now = hub.clock.now();
     while tasks.len() < PARALLEL {
-        let mine = |_: &Lane, task: &Task| {
-            matches!(task, Task::Deliver | Task::Report | Task::Announce)
-        };
+        let mine =
+            |_: &Lane, task: &Task| matches!(task, Task::Deliver | Task::Report | Task::Announce);
         let Some(job) = hub.queue.lease(now, &mine, 1)?.pop() else { break };
         tasks.spawn(serve(Arc::clone(hub), job));
     }

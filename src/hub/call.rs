@@ -56,7 +56,6 @@ pub enum CallError {
     Local(String),
 }
 
-
 impl CallError {
     /// Whether and where asking again may help.
     pub fn retry(&self) -> Retry {
@@ -222,12 +221,8 @@ impl Hub {
     ) -> Result<Verified<Packet>, CallError> {
         let status = answer.status.as_u16();
         let retry_after = answer.retry_after;
-        let not_ours = |hint: String| CallError::NotOurs {
-            site: peer.url.clone(),
-            status,
-            hint,
-            retry_after,
-        };
+        let not_ours =
+            |hint: String| CallError::NotOurs { site: peer.url.clone(), status, hint, retry_after };
         let Some(bytes) = answer.packet else { return Err(not_ours(String::new())) };
         let check = || {
             let sealed = open(&bytes)?;

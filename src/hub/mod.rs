@@ -33,8 +33,8 @@ use crate::transport::{Transport, TransportError};
 
 pub use call::{CallError, Capability, Peer, refused};
 pub use clock::Clock;
-pub use grants::{Grant, Grants, Presented};
 pub use folder::{Folder, FolderError, Lock, write_private};
+pub use grants::{Grant, Grants, Presented};
 
 /// Why a hub does not start.
 #[derive(Debug, thiserror::Error)]
@@ -132,8 +132,8 @@ impl Hub {
             url: config.url.to_string(),
             key_pem: site_key.public().pem().to_owned(),
         };
-        let recheck = catalog.last_stop() == LastStop::Unclean
-            || !matches!(opened.rebuilt, Rebuilt::No);
+        let recheck =
+            catalog.last_stop() == LastStop::Unclean || !matches!(opened.rebuilt, Rebuilt::No);
         Ok(Self {
             site: catalog.upsert_site(&me).await?,
             transport: Transport::new(&config)?,
@@ -171,7 +171,10 @@ impl Hub {
     }
 
     /// The private key of one of this hub's channels.
-    pub fn channel_key(&self, channel: &crate::catalog::Channel) -> Result<Arc<PrivateKey>, HubError> {
+    pub fn channel_key(
+        &self,
+        channel: &crate::catalog::Channel,
+    ) -> Result<Arc<PrivateKey>, HubError> {
         let mut keys = self.channel_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(key) = keys.get(&channel.id) {
             return Ok(Arc::clone(key));

@@ -89,7 +89,15 @@ async fn answer(
     let plan = Plan::new(wanted, presentation.resume, budget)
         .map_err(|e| Refusal::with(Code::BadRange, e))?;
     let (storage, hub) = (Arc::clone(&hub.storage), Arc::clone(hub));
-    Ok(Reply::Frames(pump(Frames { plan, items, storage, presented, hub, open: None, small: None })))
+    Ok(Reply::Frames(pump(Frames {
+        plan,
+        items,
+        storage,
+        presented,
+        hub,
+        open: None,
+        small: None,
+    })))
 }
 
 /// What each item is here.
@@ -98,10 +106,8 @@ async fn resolve(
     channel: i64,
     items: &[ChunkItem],
 ) -> Result<Vec<Result<Served, Refusal>>, Refusal> {
-    let names: Vec<ContentName> = items
-        .iter()
-        .map(|i| (i.resource.clone(), i.role, i.root))
-        .collect();
+    let names: Vec<ContentName> =
+        items.iter().map(|i| (i.resource.clone(), i.role, i.root)).collect();
     super::manifest_request::served(hub, channel, &names).await
 }
 

@@ -16,9 +16,9 @@ use zotferry_protocol::packets::{
 use zotferry_protocol::refusal::{Code, Refusal};
 use zotferry_protocol::version::{Relation, Version, join, relation, winner};
 
+use super::rows::attach_of;
 use super::{Caller, Reply, unavailable};
 use crate::catalog::{self, Apply, Attach, VersionBytes, Want};
-use super::rows::attach_of;
 use crate::hub::Hub;
 
 pub(super) async fn receive(
@@ -84,7 +84,8 @@ async fn operations(
         .into_iter()
         .collect();
     let known = apply.load(channel.id, &hashes).await.map_err(|e| unavailable(&e))?;
-    let mut changes = Changes { known, changed: HashSet::new(), wants: Vec::new(), hlc: channel.hlc };
+    let mut changes =
+        Changes { known, changed: HashSet::new(), wants: Vec::new(), hlc: channel.hlc };
     let mut room = Room { quota: channel.room(), disk: free };
     let mut reports = Vec::new();
     for operation in &sync.operations {

@@ -26,11 +26,8 @@ pub(super) async fn receive(
     caller: &Caller,
     ask: &ManifestRequest,
 ) -> Result<Packet, Refusal> {
-    let names: Vec<ContentName> = ask
-        .items
-        .iter()
-        .map(|i| (i.resource.clone(), i.role, i.root))
-        .collect();
+    let names: Vec<ContentName> =
+        ask.items.iter().map(|i| (i.resource.clone(), i.role, i.root)).collect();
     let here = served(hub, caller.channel.id, &names).await?;
     let (storage, ask) = (Arc::clone(&hub.storage), ask.clone());
     let reading = tokio::task::spawn_blocking(move || pages(&*storage, &ask, &here));

@@ -28,7 +28,7 @@ pub use chunk_request::Presentation;
 pub(crate) use locations::place;
 pub(crate) use rows::operation_of;
 pub use serve::Pieces;
-pub use stream_request::{Stream, StreamAsk};
+pub use stream_request::{Stream, StreamAsk, stream};
 
 /// An answer to a packet.
 pub enum Reply {
@@ -53,7 +53,9 @@ pub async fn receive(hub: &Arc<Hub>, presentation: Presentation) -> Reply {
         Err(denied) => return deny(hub, denied).await,
     };
     let done = match &*packet {
-        Packet::ChunkRequest(_) => chunk_request::present(hub, &caller, &packet, &presentation).await,
+        Packet::ChunkRequest(_) => {
+            chunk_request::present(hub, &caller, &packet, &presentation).await
+        }
         _ => change(hub, &caller, packet.clone()).await,
     };
     match done {
@@ -77,10 +79,8 @@ async fn change(
         Packet::Challenge(challenge) => challenge::receive(challenge),
         other => return Err(Refusal::with(Code::UnknownType, other.kind())),
     };
-    let bytes = hub
-        .seal_answer(&header.from, header.id, answer)
-        .await
-        .map_err(|e| unavailable(&e))?;
+    let bytes =
+        hub.seal_answer(&header.from, header.id, answer).await.map_err(|e| unavailable(&e))?;
     Ok(Reply::Packet(200, bytes))
 }
 

@@ -19,11 +19,7 @@ pub struct Policy {
 impl Default for Policy {
     /// From 1 s to 1 h, given up after two to three days: a clone that was away for a weekend.
     fn default() -> Self {
-        Self {
-            base: 1_000,
-            cap: 3_600_000,
-            max_attempts: 80,
-        }
+        Self { base: 1_000, cap: 3_600_000, max_attempts: 80 }
     }
 }
 
@@ -50,28 +46,15 @@ fn mix(mut z: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy {
-        base: 100,
-        cap: 10_000,
-        max_attempts: 9,
-    };
+    const POLICY: Policy = Policy { base: 100, cap: 10_000, max_attempts: 9 };
 
     /// QUEUE-4: delays double from the base to the cap, and jitter takes away at most half.
     #[test]
     fn delays_double_up_to_the_cap() {
-        for (attempt, full) in [
-            (1, 100),
-            (2, 200),
-            (5, 1_600),
-            (8, 10_000),
-            (u32::MAX, 10_000),
-        ] {
+        for (attempt, full) in [(1, 100), (2, 200), (5, 1_600), (8, 10_000), (u32::MAX, 10_000)] {
             for job in 0..200 {
                 let delay = POLICY.delay(7, job, attempt);
-                assert!(
-                    (full / 2..=full).contains(&delay),
-                    "attempt {attempt}: {delay}"
-                );
+                assert!((full / 2..=full).contains(&delay), "attempt {attempt}: {delay}");
             }
         }
     }
@@ -80,10 +63,7 @@ mod tests {
     #[test]
     fn jitter_spreads_jobs_and_seeds() {
         let spread = |f: &dyn Fn(u64) -> u64| {
-            (0..500)
-                .map(f)
-                .collect::<std::collections::BTreeSet<_>>()
-                .len()
+            (0..500).map(f).collect::<std::collections::BTreeSet<_>>().len()
         };
         assert!(spread(&|job| POLICY.delay(7, job, 8)) > 400);
         assert!(spread(&|seed| POLICY.delay(seed, 1, 8)) > 400);

@@ -174,9 +174,7 @@ impl HeldPage {
     /// Whether it keeps to the limits.
     pub(super) fn check(&self) -> Result<(), QueueError> {
         if self.bits.len() > MAX_PAGE {
-            return Err(QueueError::TooLarge(
-                "a page's bitmap has at most 512 bytes",
-            ));
+            return Err(QueueError::TooLarge("a page's bitmap has at most 512 bytes"));
         }
         Ok(())
     }

@@ -64,19 +64,8 @@ impl Turns {
         let (priority, lane, kind) = (job.priority, job.lane, job.task.kind());
         let site = self.sites.get(&(priority, lane.site)).copied().unwrap_or(0);
         let channel = self.lanes.get(&(priority, lane)).copied().unwrap_or(0);
-        let own = self
-            .kinds
-            .get(&(priority, lane, kind))
-            .copied()
-            .unwrap_or(0);
-        (
-            priority,
-            [
-                (site, lane.site),
-                (channel, lane.channel),
-                (own, kind as i64),
-            ],
-        )
+        let own = self.kinds.get(&(priority, lane, kind)).copied().unwrap_or(0);
+        (priority, [(site, lane.site), (channel, lane.channel), (own, kind as i64)])
     }
 
     fn served(&mut self, job: &Job) {
@@ -128,11 +117,7 @@ fn place(job: &Job) -> (i64, u32, u64) {
 impl MemoryQueue {
     /// An empty queue; `seed` decides the jitter.
     pub fn new(policy: Policy, seed: u64) -> Self {
-        Self {
-            policy,
-            seed,
-            inner: Mutex::default(),
-        }
+        Self { policy, seed, inner: Mutex::default() }
     }
 
     /// What a restart leaves of a queue: leases end without counting as attempts, and turns are
@@ -156,9 +141,7 @@ impl MemoryQueue {
         entry.fail(reason);
         entry.job.attempts += 1;
         if entry.job.attempts < self.policy.max_attempts {
-            let delay = self
-                .policy
-                .delay(self.seed, entry.job.id, entry.job.attempts);
+            let delay = self.policy.delay(self.seed, entry.job.id, entry.job.attempts);
             entry.job.not_before = not_before.unwrap_or(now.plus(delay));
             entry.state = State::Waiting;
         }
@@ -199,37 +182,13 @@ impl Inner {
         }
         self.last_id += 1;
         let id = self.last_id;
-        let NewJob {
-            lane,
-            task,
-            priority,
-            not_before,
-            key,
-        } = new.clone();
-        let job = Job {
-            id,
-            lane,
-            task,
-            priority,
-            not_before,
-            attempts: 0,
-            last_error: None,
-        };
-        self.jobs.insert(
-            id,
-            Entry {
-                job,
-                key,
-                state: State::Waiting,
-            },
-        );
+        let NewJob { lane, task, priority, not_before, key } = new.clone();
+        let job = Job { id, lane, task, priority, not_before, attempts: 0, last_error: None };
+        self.jobs.insert(id, Entry { job, key, state: State::Waiting });
     }
 
     fn named(&self, wanted: i64) -> impl Iterator<Item = &Task> {
-        self.jobs
-            .values()
-            .map(|e| &e.job.task)
-            .filter(move |t| t.wanted().contains(&wanted))
+        self.jobs.values().map(|e| &e.job.task).filter(move |t| t.wanted().contains(&wanted))
     }
 
     fn count(&self, which: impl Fn(&Entry) -> bool) -> usize {
@@ -253,12 +212,7 @@ impl Queue for MemoryQueue {
     ) -> Result<Vec<Job>, QueueError> {
         let mut inner = self.lock();
         let due = |e: &&Entry| e.is_due(now) && accept(&e.job.lane, &e.job.task);
-        let mut due: Vec<Job> = inner
-            .jobs
-            .values()
-            .filter(due)
-            .map(|e| e.job.clone())
-            .collect();
+        let mut due: Vec<Job> = inner.jobs.values().filter(due).map(|e| e.job.clone()).collect();
         due.sort_by_key(|job| (inner.turns.rank(job), place(job)));
         let Some(best) = due.first().map(|job| inner.turns.rank(job)) else {
             return Ok(due);
@@ -284,17 +238,12 @@ impl Queue for MemoryQueue {
         held.iter().try_for_each(HeldPage::check)?;
         let mut inner = self.lock();
         for (id, finish) in finished {
-            let stays = inner
-                .jobs
-                .get_mut(id)
-                .is_none_or(|entry| self.finish(entry, finish, now));
+            let stays = inner.jobs.get_mut(id).is_none_or(|entry| self.finish(entry, finish, now));
             if !stays {
                 inner.jobs.remove(id);
             }
         }
-        inner
-            .held
-            .extend(held.iter().map(|h| ((h.wanted, h.page), h.bits.clone())));
+        inner.held.extend(held.iter().map(|h| ((h.wanted, h.page), h.bits.clone())));
         Ok(())
     }
 
@@ -325,12 +274,7 @@ impl Queue for MemoryQueue {
 
     fn next_due(&self, now: Millis) -> Option<Millis> {
         let inner = self.lock();
-        inner
-            .jobs
-            .values()
-            .filter(|e| e.is_delayed(now))
-            .map(|e| e.job.not_before)
-            .min()
+        inner.jobs.values().filter(|e| e.is_delayed(now)).map(|e| e.job.not_before).min()
     }
 
     fn window(&self, wanted: i64) -> Vec<ChunkRange> {
@@ -355,10 +299,7 @@ impl Queue for MemoryQueue {
 
     fn dead(&self) -> Vec<Job> {
         let inner = self.lock();
-        let dead = inner
-            .jobs
-            .values()
-            .filter(|entry| entry.state == State::Dead);
+        let dead = inner.jobs.values().filter(|entry| entry.state == State::Dead);
         dead.map(|entry| entry.job.clone()).collect()
     }
 

@@ -42,15 +42,7 @@ impl Place {
             _ => (0, 0),
         };
         let (priority, id, kind) = (job.priority, job.id, job.task.kind());
-        Self {
-            priority,
-            site: job.lane.site,
-            channel: job.lane.channel,
-            kind,
-            wanted,
-            first,
-            id,
-        }
+        Self { priority, site: job.lane.site, channel: job.lane.channel, kind, wanted, first, id }
     }
 
     /// The first and the last place of the group that this one belongs to.
@@ -87,64 +79,23 @@ struct Turns {
 
 impl Turns {
     fn site(&self, Place { priority, site, .. }: Place) -> SiteInLine {
-        (
-            priority,
-            self.sites.get(&(priority, site)).copied().unwrap_or(0),
-            site,
-        )
+        (priority, self.sites.get(&(priority, site)).copied().unwrap_or(0), site)
     }
 
-    fn lane(
-        &self,
-        Place {
-            priority,
-            site,
-            channel,
-            ..
-        }: Place,
-    ) -> LaneInLine {
-        let turn = self
-            .lanes
-            .get(&(priority, site, channel))
-            .copied()
-            .unwrap_or(0);
+    fn lane(&self, Place { priority, site, channel, .. }: Place) -> LaneInLine {
+        let turn = self.lanes.get(&(priority, site, channel)).copied().unwrap_or(0);
         (priority, site, turn, channel)
     }
 
-    fn kind(
-        &self,
-        Place {
-            priority,
-            site,
-            channel,
-            kind,
-            ..
-        }: Place,
-    ) -> (u64, Kind) {
-        (
-            self.kinds
-                .get(&(priority, site, channel, kind))
-                .copied()
-                .unwrap_or(0),
-            kind,
-        )
+    fn kind(&self, Place { priority, site, channel, kind, .. }: Place) -> (u64, Kind) {
+        (self.kinds.get(&(priority, site, channel, kind)).copied().unwrap_or(0), kind)
     }
 
-    fn served(
-        &mut self,
-        Place {
-            priority,
-            site,
-            channel,
-            kind,
-            ..
-        }: Place,
-    ) {
+    fn served(&mut self, Place { priority, site, channel, kind, .. }: Place) {
         self.last += 1;
         self.sites.insert((priority, site), self.last);
         self.lanes.insert((priority, site, channel), self.last);
-        self.kinds
-            .insert((priority, site, channel, kind), self.last);
+        self.kinds.insert((priority, site, channel, kind), self.last);
     }
 }
 
@@ -161,8 +112,7 @@ pub(super) struct Schedule {
 impl Schedule {
     /// Adds a job that is not in it.
     pub(super) fn insert(&mut self, job: &Job) {
-        self.delayed
-            .insert((job.not_before, job.id), Place::of(job));
+        self.delayed.insert((job.not_before, job.id), Place::of(job));
     }
 
     /// Takes a job out, as it was when it was inserted.
@@ -267,15 +217,7 @@ impl Schedule {
 
     /// The first due job of each kind in a lane, in the order of their turns.
     fn kinds(&self, priority: u8, site: i64, channel: i64) -> Vec<Place> {
-        let any = Place {
-            priority,
-            site,
-            channel,
-            kind: Kind::Range,
-            wanted: 0,
-            first: 0,
-            id: 0,
-        };
+        let any = Place { priority, site, channel, kind: Kind::Range, wanted: 0, first: 0, id: 0 };
         let (from, to) = any.group(Upto::Channel);
         let first = self.due.range(from..=to).next().copied();
         let next = |head: &Place| self.next_group(*head, Upto::Kind, to);
@@ -303,13 +245,8 @@ impl Schedule {
     fn next_group(&self, place: Place, upto: Upto, end: Place) -> Option<Place> {
         let (_, last) = place.group(upto);
         // Stepping is cheaper than searching when the group is small.
-        let near = self
-            .due
-            .range(place..=end)
-            .take(4)
-            .find(|next| **next > last);
-        near.or_else(|| self.due.range((Excluded(last), Included(end))).next())
-            .copied()
+        let near = self.due.range(place..=end).take(4).find(|next| **next > last);
+        near.or_else(|| self.due.range((Excluded(last), Included(end))).next()).copied()
     }
 }
 
@@ -322,15 +259,7 @@ mod tests {
 
     fn job(id: u64, site: i64, channel: i64, task: Task) -> Job {
         let lane = Lane { channel, site };
-        Job {
-            id,
-            lane,
-            task,
-            priority: 1,
-            not_before: Millis(0),
-            attempts: 0,
-            last_error: None,
-        }
+        Job { id, lane, task, priority: 1, not_before: Millis(0), attempts: 0, last_error: None }
     }
 
     /// QUEUE-3: a lease asks once per file of a lane and once per other kind, not once per job.
@@ -340,16 +269,7 @@ mod tests {
         for id in 0..3000 {
             let wanted = 1 + (id % 3) as i64;
             let first = id as u32;
-            schedule.insert(&job(
-                id,
-                1,
-                1,
-                Task::Range {
-                    wanted,
-                    first,
-                    count: 1,
-                },
-            ));
+            schedule.insert(&job(id, 1, 1, Task::Range { wanted, first, count: 1 }));
             schedule.insert(&job(10_000 + id, 1, 1, Task::Bundle { wanted: vec![9] }));
         }
         let asked = Cell::new(0);
@@ -365,15 +285,8 @@ mod tests {
     #[test]
     fn extreme_names_are_ordinary() {
         let mut schedule = Schedule::default();
-        let task = Task::Range {
-            wanted: i64::MAX,
-            first: u32::MAX,
-            count: 1,
-        };
-        let last = Job {
-            priority: u8::MAX,
-            ..job(u64::MAX, i64::MAX, i64::MAX, task)
-        };
+        let task = Task::Range { wanted: i64::MAX, first: u32::MAX, count: 1 };
+        let last = Job { priority: u8::MAX, ..job(u64::MAX, i64::MAX, i64::MAX, task) };
         schedule.insert(&last);
         schedule.insert(&job(0, i64::MIN, i64::MIN, Task::Announce));
         assert_eq!(schedule.take(Millis(0), &|id| id > 0, 9), [u64::MAX]);

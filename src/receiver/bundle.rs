@@ -39,12 +39,14 @@ pub(super) async fn fetch(receiver: Arc<Receiver>, mut run: Run, jobs: Vec<Job>)
     }
 }
 
-async fn serve(receiver: &Arc<Receiver>, run: &mut Run, job: &Job) -> Result<Finish, ReceiverError> {
+async fn serve(
+    receiver: &Arc<Receiver>,
+    run: &mut Run,
+    job: &Job,
+) -> Result<Finish, ReceiverError> {
     let rows = receiver.hub.catalog.contents(job.task.wanted()).await?;
-    let files: Vec<Data> = rows
-        .into_iter()
-        .filter(|row| row.state == DataState::Wanted && row.size > 0)
-        .collect();
+    let files: Vec<Data> =
+        rows.into_iter().filter(|row| row.state == DataState::Wanted && row.size > 0).collect();
     let Some(first) = files.first() else { return Ok(Finish::Done) };
     let hub = &receiver.hub;
     let (site, channel) = (first.site.unwrap_or(0), first.channel);

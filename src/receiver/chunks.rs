@@ -66,7 +66,9 @@ impl Outcome {
     pub(super) fn of(found: &Found) -> Self {
         match &found.failed {
             Some(error) => Self::Trouble(format!("this hub could not write: {error}")),
-            None if found.bad > 0 => Self::Trouble(format!("{} chunks with wrong bytes", found.bad)),
+            None if found.bad > 0 => {
+                Self::Trouble(format!("{} chunks with wrong bytes", found.bad))
+            }
             None => Self::Again,
         }
     }
@@ -99,7 +101,8 @@ async fn ask(receiver: &Arc<Receiver>, run: &mut Run, parts: &[Part]) -> Outcome
         return Outcome::Again;
     }
     let hub = &receiver.hub;
-    let (peer, channel) = match hub.peer_and_channel(first.file.site(), first.file.channel()).await {
+    let (peer, channel) = match hub.peer_and_channel(first.file.site(), first.file.channel()).await
+    {
         Ok(found) => found,
         Err(error) => {
             run.fails(&error);
@@ -164,7 +167,8 @@ impl Taker for ToSink {
     }
 
     fn refused(&mut self, _item: u32, code: CodeNumber, text: String) {
-        self.refused = Some((code, format!("the origin refuses: {code}: {}", crate::text::visible(&text))));
+        self.refused =
+            Some((code, format!("the origin refuses: {code}: {}", crate::text::visible(&text))));
     }
 }
 

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use reqwest::Response;
 use zotferry_protocol::frames::{End, FrameEvent, FrameReader, Resume};
 use zotferry_protocol::ids::ChunkNo;
-use zotferry_protocol::packets::{ChunkRequest, Packet};
 use zotferry_protocol::pacing::How;
+use zotferry_protocol::packets::{ChunkRequest, Packet};
 use zotferry_protocol::refusal::CodeNumber;
 
 use super::outcome::Run;

@@ -189,7 +189,10 @@ impl ActiveFile {
     /// Where a chunk's bytes go; `None` when it cannot be received now.
     pub(super) fn chunk_sink(&self, chunk: ChunkNo) -> Option<ChunkSink> {
         let assembly = Arc::clone(&lock(&self.assembly));
-        assembly.sink(chunk).inspect_err(|error| tracing::warn!(%error, "a chunk has no place")).ok()
+        assembly
+            .sink(chunk)
+            .inspect_err(|error| tracing::warn!(%error, "a chunk has no place"))
+            .ok()
     }
 
     /// Judges a chunk that came whole.

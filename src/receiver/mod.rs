@@ -139,7 +139,8 @@ impl Receiver {
         streaming: bool,
     ) -> Result<Vec<Job>, ReceiverError> {
         let files: Vec<Arc<ActiveFile>> = lock(&self.files).values().cloned().collect();
-        let here: Vec<i64> = files.iter().filter(|f| f.site() == origin.site).map(|f| f.id()).collect();
+        let here: Vec<i64> =
+            files.iter().filter(|f| f.site() == origin.site).map(|f| f.id()).collect();
         let remaining = files.iter().filter(|f| f.site() == origin.site).map(|f| f.unasked()).sum();
         let bytes = origin.request_bytes(remaining);
         let (queue, site) = (Arc::clone(&self.hub.queue), origin.site);
@@ -149,7 +150,8 @@ impl Receiver {
             .map(|f| (f.id(), f.jobs_for(bytes)))
             .collect();
         let leasing = move || -> Result<Vec<Job>, QueueError> {
-            let bundle = |lane: &Lane, task: &Task| lane.site == site && task.kind() == Kind::Bundle;
+            let bundle =
+                |lane: &Lane, task: &Task| lane.site == site && task.kind() == Kind::Bundle;
             let jobs = queue.lease(now, &bundle, 1)?;
             if !jobs.is_empty() {
                 return Ok(jobs);

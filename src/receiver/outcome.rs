@@ -10,8 +10,8 @@ use zotferry_protocol::ids::Millis;
 use zotferry_protocol::pacing::{Event, How};
 use zotferry_protocol::refusal::Retry;
 
-use super::origin::Origin;
 use super::Receiver;
+use super::origin::Origin;
 use crate::hub::CallError;
 use crate::queue::Finish;
 use crate::transport::TransportError;

@@ -99,7 +99,8 @@ fn split(files: Vec<Data>) -> Vec<Vec<i64>> {
     let mut bundles: Vec<Vec<i64>> = Vec::new();
     let mut bytes = 0;
     for file in files {
-        let full = bundles.last().is_none_or(|b| b.len() == BUNDLE) || bytes + file.size > BUNDLE_BYTES;
+        let full =
+            bundles.last().is_none_or(|b| b.len() == BUNDLE) || bytes + file.size > BUNDLE_BYTES;
         if full {
             bundles.push(Vec::new());
             bytes = 0;

@@ -64,7 +64,9 @@ impl Sink {
     /// Waits until everything handed over was dealt with.
     pub(super) async fn finish(self) -> Found {
         drop(self.send);
-        self.worker.await.unwrap_or_else(|e| Found { failed: Some(e.to_string()), ..Found::default() })
+        self.worker
+            .await
+            .unwrap_or_else(|e| Found { failed: Some(e.to_string()), ..Found::default() })
     }
 }
 

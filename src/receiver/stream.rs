@@ -72,7 +72,8 @@ async fn stream(
     match attempt {
         Ok(response) => {
             let (found, whole) = read(hub, run, file, response, chunks).await;
-            let event = if found.written > 0 { StreamEvent::Progress } else { StreamEvent::NoProgress };
+            let event =
+                if found.written > 0 { StreamEvent::Progress } else { StreamEvent::NoProgress };
             if !hub.stop.is_cancelled() && found.failed.is_none() {
                 run.origin.path(now, event);
             }

@@ -19,18 +19,12 @@ fn each(promise: impl Fn(&dyn Storage)) {
 }
 
 fn bytes(seed: u8, len: usize) -> Bytes {
-    (0..len)
-        .map(|i| seed.wrapping_add((i / 251) as u8) ^ (i as u8))
-        .collect()
+    (0..len).map(|i| seed.wrapping_add((i / 251) as u8) ^ (i as u8)).collect()
 }
 
 fn item(seed: u8, len: usize) -> (Digest, Bytes) {
     let bytes = bytes(seed, len);
-    let root = if len == 0 {
-        merkle::root(&[])
-    } else {
-        merkle::leaf(&bytes)
-    };
+    let root = if len == 0 { merkle::root(&[]) } else { merkle::leaf(&bytes) };
     (root, bytes)
 }
 
@@ -46,10 +40,7 @@ fn all_of(content: &dyn Content) -> Vec<u8> {
 fn what_was_put_comes_back() {
     each(|storage| {
         let sizes = [0, 1, 10 << 10, SMALL - 1, SMALL, SMALL + 1, MIB - 1, MIB];
-        let items: Vec<_> = (1..)
-            .zip(sizes)
-            .map(|(seed, len)| item(seed, len))
-            .collect();
+        let items: Vec<_> = (1..).zip(sizes).map(|(seed, len)| item(seed, len)).collect();
         assert!(!storage.contains(&items[0].0).unwrap());
         storage.put_many(&items).unwrap();
         storage.put_many(&items).unwrap();
@@ -71,9 +62,7 @@ fn a_content_may_stand_twice_in_a_group() {
     each(|storage| {
         for len in [100, 100 << 10] {
             let twice = item(1, len);
-            storage
-                .put_many(&[twice.clone(), item(2, len), twice.clone()])
-                .unwrap();
+            storage.put_many(&[twice.clone(), item(2, len), twice.clone()]).unwrap();
             assert!(all_of(&*storage.open(&twice.0).unwrap().unwrap()) == twice.1);
         }
     });
@@ -84,9 +73,7 @@ fn a_content_may_stand_twice_in_a_group() {
 fn hundreds_of_contents_go_in_one_call() {
     each(|storage| {
         let small = (0..300).map(|n| item(n as u8, 300 + n));
-        let items: Vec<_> = small
-            .chain((0..40).map(|n| item(n as u8, SMALL + 1 + n)))
-            .collect();
+        let items: Vec<_> = small.chain((0..40).map(|n| item(n as u8, SMALL + 1 + n))).collect();
         storage.put_many(&items).unwrap();
         for (root, bytes) in &items {
             assert!(all_of(&*storage.open(root).unwrap().unwrap()) == *bytes);
@@ -110,10 +97,7 @@ fn small_contents_are_read_together() {
         let found = storage.read_small(&asked).unwrap();
         assert_eq!(found.len(), asked.len());
         for (root, found) in asked.iter().zip(found) {
-            let put = items
-                .iter()
-                .find(|(put, _)| put == root)
-                .map(|(_, bytes)| bytes.clone());
+            let put = items.iter().find(|(put, _)| put == root).map(|(_, bytes)| bytes.clone());
             assert_eq!(found, put);
         }
         assert!(storage.read_small(&[]).unwrap().is_empty());
@@ -130,14 +114,10 @@ fn a_partial_file_is_not_visible_before_its_commit() {
         assert!(!partial.existed());
         partial.allocate().unwrap();
         partial.allocate().unwrap();
-        partial
-            .write_at(200_000, &[whole.slice(200_000..)])
-            .unwrap();
+        partial.write_at(200_000, &[whole.slice(200_000..)]).unwrap();
         let pieces: Vec<_> = (0..200_000).step_by(777).collect();
-        let pieces: Vec<_> = pieces
-            .iter()
-            .map(|&at| whole.slice(at..(at + 777).min(200_000)))
-            .collect();
+        let pieces: Vec<_> =
+            pieces.iter().map(|&at| whole.slice(at..(at + 777).min(200_000))).collect();
         partial.write_at(0, &pieces).unwrap();
         partial.write_at(300_001, &[]).unwrap();
         partial.write_at(5, &[Bytes::new()]).unwrap();
@@ -194,17 +174,7 @@ fn an_incomplete_file_is_not_committed() {
         let partial = storage.partial(&PartialKey::Wanted(root), 100).unwrap();
         partial.write_at(0, &[bytes(5, 99)]).unwrap();
         let error = partial.commit(&root).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                StorageError::Incomplete {
-                    have: 99,
-                    size: 100,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, StorageError::Incomplete { have: 99, size: 100, .. }), "{error}");
         assert!(!storage.contains(&root).unwrap());
         partial.write_at(0, &[bytes(5, 100)]).unwrap();
         partial.commit(&root).unwrap();
@@ -233,10 +203,7 @@ fn a_partial_file_has_one_owner() {
         let key = PartialKey::Wanted(root);
         let partial = storage.partial(&key, 10).unwrap();
         let error = storage.partial(&key, 10).err().unwrap();
-        assert!(
-            matches!(error, StorageError::Busy(busy) if busy == key),
-            "{error}"
-        );
+        assert!(matches!(error, StorageError::Busy(busy) if busy == key), "{error}");
         partial.write_at(0, &[bytes(8, 10)]).unwrap();
         drop(partial);
         assert!(storage.partial(&key, 10).unwrap().existed());
@@ -267,17 +234,11 @@ fn bytes_outside_the_file_are_refused() {
         let partial = storage.partial(&PartialKey::staging(), 10).unwrap();
         for (at, len) in [(10, 1), (0, 11), (u64::MAX, 2)] {
             let error = partial.write_at(at, &[bytes(1, len)]).unwrap_err();
-            assert!(
-                matches!(error, StorageError::OutOfBounds { size: 10, .. }),
-                "{error}"
-            );
+            assert!(matches!(error, StorageError::OutOfBounds { size: 10, .. }), "{error}");
         }
         for (src, dst) in [(5, 0), (0, 5)] {
             let error = partial.copy_from(&*content, src, dst, 6).unwrap_err();
-            assert!(
-                matches!(error, StorageError::OutOfBounds { size: 10, .. }),
-                "{error}"
-            );
+            assert!(matches!(error, StorageError::OutOfBounds { size: 10, .. }), "{error}");
         }
     });
 }
@@ -297,10 +258,7 @@ fn a_committed_file_takes_no_writes() {
             partial.copy_from(&whole, 0, 0, 1),
         ];
         for refused in late {
-            assert!(
-                matches!(refused, Err(StorageError::Misuse(_))),
-                "{refused:?}"
-            );
+            assert!(matches!(refused, Err(StorageError::Misuse(_))), "{refused:?}");
         }
         assert!(all_of(&*storage.open(&root).unwrap().unwrap()) == whole);
     });
@@ -323,10 +281,7 @@ fn a_discarded_file_is_gone() {
             partial.read_at(0, &mut [0]).map(drop),
         ];
         for refused in refused {
-            assert!(
-                matches!(refused, Err(StorageError::Abandoned(_))),
-                "{refused:?}"
-            );
+            assert!(matches!(refused, Err(StorageError::Abandoned(_))), "{refused:?}");
         }
         assert!(!storage.contains(&root).unwrap());
     });
@@ -356,12 +311,8 @@ fn content_is_copied_into_a_partial_file() {
             let (root, whole) = item(16, len);
             storage.put_many(&[(root, whole.clone())]).unwrap();
             let content = storage.open(&root).unwrap().unwrap();
-            let partial = storage
-                .partial(&PartialKey::staging(), len as u64 + 100)
-                .unwrap();
-            partial
-                .copy_from(&*content, 10, 100, len as u64 - 10)
-                .unwrap();
+            let partial = storage.partial(&PartialKey::staging(), len as u64 + 100).unwrap();
+            partial.copy_from(&*content, 10, 100, len as u64 - 10).unwrap();
             let mut copied = vec![1; len - 10];
             partial.read_at(100, &mut copied).unwrap();
             assert!(copied == whole[10..]);
@@ -374,17 +325,12 @@ fn content_is_copied_into_a_partial_file() {
 fn digest_pages_are_kept_by_root() {
     each(|storage| {
         let root = item(17, 1).0;
-        let pages: Vec<Vec<_>> = (0..3)
-            .map(|page| (0..40).map(|n| item(page * 40 + n, 5).0).collect())
-            .collect();
+        let pages: Vec<Vec<_>> =
+            (0..3).map(|page| (0..40).map(|n| item(page * 40 + n, 5).0).collect()).collect();
         assert_eq!(storage.page_roots(&root).unwrap(), None);
         for page in [0, 2] {
-            storage
-                .put_digests(&root, page, &pages[page as usize])
-                .unwrap();
-            storage
-                .put_digests(&root, page, &pages[page as usize])
-                .unwrap();
+            storage.put_digests(&root, page, &pages[page as usize]).unwrap();
+            storage.put_digests(&root, page, &pages[page as usize]).unwrap();
         }
         assert_eq!(storage.digests(&root, 2).unwrap(), Some(pages[2].clone()));
         assert_eq!(storage.digests(&root, 1).unwrap(), None);
@@ -422,12 +368,7 @@ fn removed_content_is_gone() {
 fn keys_of_partial_files_are_names() {
     for key in [PartialKey::Wanted(item(1, 1).0), PartialKey::staging()] {
         assert_eq!(key.to_string().parse::<PartialKey>().unwrap(), key);
-        assert!(
-            key.to_string()
-                .to_uppercase()
-                .parse::<PartialKey>()
-                .is_err()
-        );
+        assert!(key.to_string().to_uppercase().parse::<PartialKey>().is_err());
     }
     assert!("..".parse::<PartialKey>().is_err());
 }

@@ -24,8 +24,8 @@ use bytes::Bytes;
 use uuid::Uuid;
 use zotferry_protocol::ids::Digest;
 
-pub use local::LocalStorage;
 pub use error::{Fault, Retry, StorageError};
+pub use local::LocalStorage;
 
 /// Content of at most this many bytes may be kept together with others and read by the hundred.
 pub const SMALL: usize = 64 << 10;
@@ -68,9 +68,7 @@ impl FromStr for PartialKey {
             _ => None,
         };
         key.filter(|key| key.to_string() == text)
-            .ok_or(StorageError::Misuse(
-                "a partial file's name is a root or a UUID",
-            ))
+            .ok_or(StorageError::Misuse("a partial file's name is a root or a UUID"))
     }
 }
 
@@ -148,9 +146,7 @@ impl Content for Bytes {
 
 /// Copies from `offset` what there is and what fits.
 fn copy_out(bytes: &[u8], offset: u64, buf: &mut [u8]) -> usize {
-    let from = usize::try_from(offset)
-        .unwrap_or(usize::MAX)
-        .min(bytes.len());
+    let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
     let len = buf.len().min(bytes.len() - from);
     buf[..len].copy_from_slice(&bytes[from..from + len]);
     len

@@ -28,10 +28,6 @@ impl Phase {
 
     /// Leave to read, sync and commit.
     pub(super) fn usable(self) -> Result<()> {
-        if self == Self::Committed {
-            Ok(())
-        } else {
-            self.writable()
-        }
+        if self == Self::Committed { Ok(()) } else { self.writable() }
     }
 }

@@ -84,7 +84,9 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 /// Global unicast is 2000::/3; documentation and the deprecated ranges inside it are not public.
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let s = ip.segments();
-    (s[0] & 0xe000) == 0x2000 && !(s[0] == 0x2001 && s[1] < 0x200) && !(s[0] == 0x2001 && s[1] == 0xdb8)
+    (s[0] & 0xe000) == 0x2000
+        && !(s[0] == 0x2001 && s[1] < 0x200)
+        && !(s[0] == 0x2001 && s[1] == 0xdb8)
 }
 
 /// Resolves a name and keeps the addresses that may be connected to.
@@ -127,10 +129,26 @@ mod tests {
     fn only_public_addresses_pass() {
         let none = policy(&[], &[]);
         for bad in [
-            "127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0",
-            "100.64.0.1", "224.0.0.1", "255.255.255.255", "198.18.0.1", "::1", "::", "fe80::1",
-            "fd00::1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::", "2001:db8::1",
-            "ff02::1", "::127.0.0.1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.0.1",
+            "172.16.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "ff02::1",
+            "::127.0.0.1",
         ] {
             assert!(none.check(bad.parse().expect("an address"), false).is_err(), "{bad} passed");
         }

@@ -145,7 +145,10 @@ impl Transport {
     }
 
     /// The next piece of a body; `None` at its end.
-    pub async fn next(&self, response: &mut Response) -> Result<Option<bytes::Bytes>, TransportError> {
+    pub async fn next(
+        &self,
+        response: &mut Response,
+    ) -> Result<Option<bytes::Bytes>, TransportError> {
         response.chunk().await.map_err(|e| match e.is_timeout() {
             true => TransportError::Stalled(self.stall.as_secs()),
             false => TransportError::Broken(root_cause(&e)),

@@ -57,9 +57,7 @@ async fn capabilities(State(hub): State<Arc<Hub>>) -> impl IntoResponse {
 /// A reply in HTTP.
 fn respond(reply: Reply) -> Response<Body> {
     match reply {
-        Reply::Packet(status, bytes) => {
-            build(status, PACKET_TYPE, Body::from(bytes))
-        }
+        Reply::Packet(status, bytes) => build(status, PACKET_TYPE, Body::from(bytes)),
         Reply::Frames(pieces) => build(200, FRAMES_TYPE, body(pieces)),
         Reply::Hint(refusal) => hint(&refusal),
     }

@@ -28,7 +28,10 @@ pub(super) async fn post(
 fn presentation(headers: &HeaderMap, bytes: Bytes) -> Result<Presentation, Refusal> {
     let text = |name: &str| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
     if text("content-type") != Some(PACKET_TYPE) {
-        return Err(Refusal::with(Code::Malformed, format_args!("the content type is {PACKET_TYPE}")));
+        return Err(Refusal::with(
+            Code::Malformed,
+            format_args!("the content type is {PACKET_TYPE}"),
+        ));
     }
     let bad = |name: &str| Refusal::with(Code::BadField, format_args!("the header {name}"));
     let resume = text(RESUME_HEADER).map(str::parse::<Resume>).transpose();

@@ -11,11 +11,7 @@ use zotferry::queue::{
 };
 use zotferry_protocol::ids::Millis;
 
-pub(crate) const POLICY: Policy = Policy {
-    base: 100,
-    cap: 10_000,
-    max_attempts: 4,
-};
+pub(crate) const POLICY: Policy = Policy { base: 100, cap: 10_000, max_attempts: 4 };
 pub(crate) const SEED: u64 = 7;
 pub(crate) const INSTANCE: Uuid = Uuid::from_bytes([5; 16]);
 
@@ -118,35 +114,20 @@ pub(crate) fn lane(channel: i64, site: i64) -> Lane {
 
 /// A job of priority 5, due at once, in channel 1's lane to site 1.
 pub(crate) fn new(task: Task) -> NewJob {
-    NewJob {
-        lane: lane(1, 1),
-        task,
-        priority: 5,
-        not_before: Millis(0),
-        key: None,
-    }
+    NewJob { lane: lane(1, 1), task, priority: 5, not_before: Millis(0), key: None }
 }
 
 /// Eight chunks of a file from `first`.
 pub(crate) fn range(wanted: i64, first: u32) -> NewJob {
-    new(Task::Range {
-        wanted,
-        first,
-        count: 8,
-    })
+    new(Task::Range { wanted, first, count: 8 })
 }
 
 pub(crate) fn bundle(wanted: &[i64]) -> NewJob {
-    new(Task::Bundle {
-        wanted: wanted.to_vec(),
-    })
+    new(Task::Bundle { wanted: wanted.to_vec() })
 }
 
 pub(crate) fn keyed(key: &str) -> NewJob {
-    NewJob {
-        key: Some(key.into()),
-        ..new(Task::Deliver)
-    }
+    NewJob { key: Some(key.into()), ..new(Task::Deliver) }
 }
 
 pub(crate) fn at(now: u64) -> Millis {

@@ -41,24 +41,14 @@ impl Books {
             None => 0,
         };
         assert_eq!(page(0), page(1), "pages of one commit belong together");
-        let ranges = queue
-            .window(worker)
-            .iter()
-            .map(|range| range.first)
-            .collect();
-        Self {
-            ranges,
-            stamp: page(0),
-        }
+        let ranges = queue.window(worker).iter().map(|range| range.first).collect();
+        Self { ranges, stamp: page(0) }
     }
 
     fn with(&self, entry: &Entry) -> Self {
         let mut books = self.clone();
         books.ranges.extend(&entry.pushed);
-        entry
-            .done
-            .iter()
-            .for_each(|first| _ = books.ranges.remove(first));
+        entry.done.iter().for_each(|first| _ = books.ranges.remove(first));
         books.stamp = books.stamp.max(entry.stamp);
         books
     }
@@ -75,13 +65,8 @@ fn work(queue: &SledQueue, worker: i64) {
         println!("\nack {worker}");
         next += 3;
         let limit = 1 + stamp as usize % 5;
-        let jobs = queue
-            .lease(at(1), &|_, task| task.wanted() == [worker], limit)
-            .unwrap();
-        let firsts: Vec<_> = jobs
-            .iter()
-            .map(|job| queue_first(&job.task).to_string())
-            .collect();
+        let jobs = queue.lease(at(1), &|_, task| task.wanted() == [worker], limit).unwrap();
+        let firsts: Vec<_> = jobs.iter().map(|job| queue_first(&job.task).to_string()).collect();
         let ends: Vec<_> = jobs.iter().map(|job| (job.id, Finish::Done)).collect();
         let held = [0, 1].map(|page| HeldPage {
             wanted: worker,
@@ -135,21 +120,12 @@ fn spawn(path: &Path) -> (Killed, BufReader<ChildStdout>) {
 
 /// The change that a `try` line announces.
 fn entry(words: &[&str]) -> Entry {
-    let numbers: Vec<u32> = words[1..]
-        .iter()
-        .map(|word| word.parse().unwrap())
-        .collect();
+    let numbers: Vec<u32> = words[1..].iter().map(|word| word.parse().unwrap()).collect();
     match words[0] {
-        "push" => Entry {
-            pushed: numbers,
-            done: Vec::new(),
-            stamp: 0,
-        },
-        "done" => Entry {
-            pushed: Vec::new(),
-            done: numbers[1..].to_vec(),
-            stamp: numbers[0].into(),
-        },
+        "push" => Entry { pushed: numbers, done: Vec::new(), stamp: 0 },
+        "done" => {
+            Entry { pushed: Vec::new(), done: numbers[1..].to_vec(), stamp: numbers[0].into() }
+        }
         other => panic!("{other}"),
     }
 }
@@ -202,13 +178,8 @@ fn killed_queue_keeps_what_it_acknowledged() {
     drop(open(&path));
     let mut books = vec![Books::default(); WORKERS as usize];
     for round in 0..rounds {
-        dice = dice
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let (lines, pause) = (
-            (dice >> 33) as usize % 2_000,
-            Duration::from_micros(dice >> 53),
-        );
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (lines, pause) = ((dice >> 33) as usize % 2_000, Duration::from_micros(dice >> 53));
         // Sometimes while it opens.
         let lines = if round % 5 == 4 { lines % 4 } else { lines };
         let under_way = listen(&path, &mut books, lines, pause);
@@ -216,10 +187,7 @@ fn killed_queue_keeps_what_it_acknowledged() {
         assert_eq!(opened.rebuilt, Rebuilt::No, "round {round}");
         for (n, known) in books.iter_mut().enumerate() {
             let found = Books::of(&opened.queue, n as i64 + 1);
-            let possible = [
-                Some(known.clone()),
-                under_way[n].as_ref().map(|e| known.with(e)),
-            ];
+            let possible = [Some(known.clone()), under_way[n].as_ref().map(|e| known.with(e))];
             assert!(
                 possible.contains(&Some(found.clone())),
                 "round {round}: {found:?} is none of {possible:?}"

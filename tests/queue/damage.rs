@@ -19,11 +19,7 @@ fn filled(reopened: bool) -> (TempDir, PathBuf) {
     for n in 0..JOBS {
         queue.push(&[range(1, n)]).unwrap();
     }
-    let held = HeldPage {
-        wanted: 1,
-        page: 0,
-        bits: vec![0b11; 512],
-    };
+    let held = HeldPage { wanted: 1, page: 0, bits: vec![0b11; 512] };
     queue.commit(&[], &[held], at(1)).unwrap();
     drop(queue);
     if reopened {
@@ -40,28 +36,19 @@ fn copy(from: &Path) -> (TempDir, PathBuf) {
 }
 
 fn snapshot(path: &Path) -> PathBuf {
-    let mut entries = fs::read_dir(path)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    entries
-        .find(|file| file.to_string_lossy().contains("snap."))
-        .unwrap()
+    let mut entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    entries.find(|file| file.to_string_lossy().contains("snap.")).unwrap()
 }
 
 /// The folder that was moved aside, if one was.
 fn aside(path: &Path) -> Option<PathBuf> {
-    let mut entries = fs::read_dir(path.parent().unwrap())
-        .unwrap()
-        .map(|e| e.unwrap().path());
+    let mut entries = fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().path());
     entries.find(|entry| entry.to_string_lossy().contains(".broken-"))
 }
 
 fn works(queue: &SledQueue) {
     queue.push(&[range(9, 0)]).unwrap();
-    let job = queue
-        .lease(at(1), &|_, task| task.wanted() == [9], 1)
-        .unwrap()
-        .remove(0);
+    let job = queue.lease(at(1), &|_, task| task.wanted() == [9], 1).unwrap().remove(0);
     queue.commit(&[(job.id, Finish::Done)], &[], at(1)).unwrap();
     assert!(!queue.contains(9));
 }
@@ -69,15 +56,10 @@ fn works(queue: &SledQueue) {
 /// The queue began anew, says why, works, and the broken folder lies beside it.
 fn began_anew(path: &Path) -> String {
     let Opened { queue, rebuilt } = open(path);
-    let Rebuilt::Yes(reason) = rebuilt else {
-        panic!("not rebuilt")
-    };
+    let Rebuilt::Yes(reason) = rebuilt else { panic!("not rebuilt") };
     assert!(queue.is_empty());
     works(&queue);
-    assert_eq!(
-        aside(path).unwrap(),
-        path.with_file_name("queue.broken-1000")
-    );
+    assert_eq!(aside(path).unwrap(), path.with_file_name("queue.broken-1000"));
     reason
 }
 
@@ -87,10 +69,7 @@ fn sound_or_anew(path: &Path) -> Rebuilt {
     works(&queue);
     assert_eq!(rebuilt != Rebuilt::No, aside(path).is_some());
     let window: Vec<u32> = queue.window(1).iter().map(|range| range.first).collect();
-    assert!(
-        window.iter().copied().eq(0..window.len() as u32),
-        "{window:?}"
-    );
+    assert!(window.iter().copied().eq(0..window.len() as u32), "{window:?}");
     let held = queue.held(1, 0).unwrap();
     assert!(held.is_none_or(|bits| bits == [0b11; 512]));
     rebuilt
@@ -99,9 +78,7 @@ fn sound_or_anew(path: &Path) -> Rebuilt {
 /// The checksum of zlib, which sled puts behind its snapshots.
 fn crc32(bytes: &[u8]) -> u32 {
     let shift = |crc: u32| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1));
-    !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| shift(crc))
-    })
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| shift(crc)))
 }
 
 /// QUEUE-8: a folder that was deleted is begun anew; nothing is moved, since nothing is there.
@@ -122,23 +99,9 @@ fn truncated_db_gives_an_earlier_or_a_new_queue() {
     for reopened in [false, true] {
         let (_folder, whole) = filled(reopened);
         let size = fs::metadata(whole.join("db")).unwrap().len();
-        for cut in [
-            0,
-            1,
-            19,
-            100,
-            1_000,
-            4_000,
-            8_000,
-            20_000,
-            size / 2,
-            size - 1,
-        ] {
+        for cut in [0, 1, 19, 100, 1_000, 4_000, 8_000, 20_000, size / 2, size - 1] {
             let (_copy, path) = copy(&whole);
-            let db = fs::File::options()
-                .write(true)
-                .open(path.join("db"))
-                .unwrap();
+            let db = fs::File::options().write(true).open(path.join("db")).unwrap();
             db.set_len(cut).unwrap();
             anew.push(sound_or_anew(&path) != Rebuilt::No);
         }
@@ -191,12 +154,7 @@ fn truncated_snapshot_begins_anew() {
     let size = fs::metadata(snapshot(&whole)).unwrap().len();
     for cut in [0, 5, 12, 13, size / 2, size - 1] {
         let (_copy, path) = copy(&whole);
-        fs::File::options()
-            .write(true)
-            .open(snapshot(&path))
-            .unwrap()
-            .set_len(cut)
-            .unwrap();
+        fs::File::options().write(true).open(snapshot(&path)).unwrap().set_len(cut).unwrap();
         assert!(began_anew(&path).contains("corrupted"), "cut at {cut}");
     }
 }
@@ -213,11 +171,7 @@ fn panic_while_opening_begins_anew() {
     for cut in (0..body.len()).step_by(7) {
         let (_copy, path) = copy(&whole);
         let short = &body[..cut];
-        let end = [
-            (cut as u64).to_le_bytes().as_slice(),
-            &crc32(short).to_le_bytes(),
-        ]
-        .concat();
+        let end = [(cut as u64).to_le_bytes().as_slice(), &crc32(short).to_le_bytes()].concat();
         fs::write(snapshot(&path), [short, &end].concat()).unwrap();
         let rebuilt = sound_or_anew(&path);
         panics +=
@@ -243,18 +197,12 @@ fn queue_of_another_catalog_is_moved_aside_whole() {
     let (_folder, path) = filled(false);
     let other = Uuid::from_bytes([6; 16]);
     let opened = SledQueue::open_or_rebuild(&path, &other, &options(), at(1000)).unwrap();
-    assert_eq!(
-        opened.rebuilt,
-        Rebuilt::Yes("it belongs to another catalog".into())
-    );
+    assert_eq!(opened.rebuilt, Rebuilt::Yes("it belongs to another catalog".into()));
     assert!(opened.queue.is_empty());
     assert_eq!(opened.queue.held(1, 0).unwrap(), None);
     works(&opened.queue);
     let theirs = open(&aside(&path).unwrap());
-    assert_eq!(
-        (theirs.rebuilt, theirs.queue.len()),
-        (Rebuilt::No, JOBS as usize)
-    );
+    assert_eq!((theirs.rebuilt, theirs.queue.len()), (Rebuilt::No, JOBS as usize));
 }
 
 /// QUEUE-8: a later layout is not misread.
@@ -262,8 +210,7 @@ fn queue_of_another_catalog_is_moved_aside_whole() {
 fn queue_of_another_format_begins_anew() {
     let (_folder, path) = filled(false);
     let db = ::sled::open(&path).unwrap();
-    db.insert("owner", [&[99], INSTANCE.as_bytes().as_slice()].concat())
-        .unwrap();
+    db.insert("owner", [&[99], INSTANCE.as_bytes().as_slice()].concat()).unwrap();
     drop(db);
     assert_eq!(began_anew(&path), "it is of another format");
 }
@@ -273,8 +220,7 @@ fn queue_of_another_format_begins_anew() {
 fn unreadable_job_begins_anew() {
     let (_folder, path) = filled(false);
     let db = ::sled::open(&path).unwrap();
-    db.insert([b"j".as_slice(), &7_u64.to_be_bytes()].concat(), b"\xc1")
-        .unwrap();
+    db.insert([b"j".as_slice(), &7_u64.to_be_bytes()].concat(), b"\xc1").unwrap();
     drop(db);
     assert!(began_anew(&path).starts_with("job 7 cannot be read"));
 }
@@ -294,10 +240,7 @@ fn broken_folders_do_not_overwrite_each_other() {
 }
 
 fn aside_name(entry: &fs::DirEntry) -> bool {
-    entry
-        .file_name()
-        .to_string_lossy()
-        .starts_with("queue.broken-100")
+    entry.file_name().to_string_lossy().starts_with("queue.broken-100")
 }
 
 /// QUEUE-8: a queue that is in use is left where it is.

@@ -29,23 +29,11 @@ fn each_change_costs_one_sync_and_a_lease_none() {
         queue.commit(&[(1, Finish::Release)], &[], at(1)).unwrap();
     });
     let ends: Vec<_> = (2..=64).map(|id| (id, Finish::Done)).collect();
-    let held = [0, 1].map(|page| HeldPage {
-        wanted: 1,
-        page,
-        bits: vec![1],
-    });
+    let held = [0, 1].map(|page| HeldPage { wanted: 1, page, bits: vec![1] });
     costs(1, &|| queue.commit(&ends, &held, at(1)).unwrap());
     costs(1, &|| queue.push(&[keyed("k")]).unwrap());
     costs(0, &|| {
-        queue
-            .push(&[
-                keyed("k"),
-                NewJob {
-                    not_before: at(9),
-                    ..keyed("k")
-                },
-            ])
-            .unwrap();
+        queue.push(&[keyed("k"), NewJob { not_before: at(9), ..keyed("k") }]).unwrap();
     });
     costs(0, &|| assert_eq!(queue.wake(&|_| true, at(1)).unwrap(), 0));
     costs(1, &|| queue.forget(1).unwrap());
@@ -60,10 +48,7 @@ struct Stop {
 /// A queue on such a disk.
 fn stopping(path: &Path) -> (SledQueue, Stop) {
     let barrier = || Arc::new(Barrier::new(2));
-    let stop = Stop {
-        begun: barrier(),
-        go_on: barrier(),
-    };
+    let stop = Stop { begun: barrier(), go_on: barrier() };
     let (begun, go_on) = (Arc::clone(&stop.begun), Arc::clone(&stop.go_on));
     let first = AtomicBool::new(true);
     let sync = move |_: &File| {
@@ -73,16 +58,8 @@ fn stopping(path: &Path) -> (SledQueue, Stop) {
         }
         Ok(())
     };
-    let options = Options {
-        sync: Arc::new(sync),
-        ..options()
-    };
-    (
-        SledQueue::open_or_rebuild(path, &INSTANCE, &options, at(0))
-            .unwrap()
-            .queue,
-        stop,
-    )
+    let options = Options { sync: Arc::new(sync), ..options() };
+    (SledQueue::open_or_rebuild(path, &INSTANCE, &options, at(0)).unwrap().queue, stop)
 }
 
 /// Waits for what another thread is about to bring about.
@@ -118,11 +95,7 @@ fn callers_share_a_sync_and_do_not_hold_up_the_window() {
 fn forgetting_reaches_bitmaps_that_are_still_in_line() {
     let (_folder, path) = place();
     let (queue, stop) = stopping(&path);
-    let held = HeldPage {
-        wanted: 1,
-        page: 0,
-        bits: vec![1],
-    };
+    let held = HeldPage { wanted: 1, page: 0, bits: vec![1] };
     thread::scope(|scope| {
         scope.spawn(|| queue.push(&[range(1, 0), range(1, 8)]).unwrap());
         stop.begun.wait();
@@ -151,13 +124,8 @@ fn failed_sync_stops_the_queue() {
         true => Err(io::Error::other("the disk is gone")),
         false => Ok(()),
     };
-    let options = Options {
-        sync: Arc::new(sync),
-        ..options()
-    };
-    let queue = SledQueue::open_or_rebuild(&path, &INSTANCE, &options, at(0))
-        .unwrap()
-        .queue;
+    let options = Options { sync: Arc::new(sync), ..options() };
+    let queue = SledQueue::open_or_rebuild(&path, &INSTANCE, &options, at(0)).unwrap().queue;
     queue.push(&[range(1, 0)]).unwrap();
     fails.store(true, Ordering::SeqCst);
     let failed = |result: Result<(), QueueError>| match result {
@@ -181,13 +149,8 @@ fn failed_sync_stops_the_queue() {
 #[test]
 fn panicking_write_stops_the_queue() {
     let (_folder, path) = place();
-    let options = Options {
-        sync: Arc::new(|_| panic!("a bug in the store")),
-        ..options()
-    };
-    let queue = SledQueue::open_or_rebuild(&path, &INSTANCE, &options, at(0))
-        .unwrap()
-        .queue;
+    let options = Options { sync: Arc::new(|_| panic!("a bug in the store")), ..options() };
+    let queue = SledQueue::open_or_rebuild(&path, &INSTANCE, &options, at(0)).unwrap().queue;
     for n in 0..2 {
         let result = queue.push(&[range(1, n)]);
         assert!(matches!(result, Err(QueueError::Failed(_))), "{result:?}");

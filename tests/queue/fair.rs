@@ -18,10 +18,7 @@ for_both! {
 }
 
 fn of(channel: i64, site: i64, first: u32) -> NewJob {
-    NewJob {
-        lane: lane(channel, site),
-        ..range(channel, first)
-    }
+    NewJob { lane: lane(channel, site), ..range(channel, first) }
 }
 
 fn flood(queue: &dyn Queue, channel: i64, site: i64) {
@@ -34,9 +31,7 @@ fn shares(queue: &dyn Queue, n: usize) -> BTreeMap<(i64, i64), usize> {
     let mut shares = BTreeMap::new();
     for _ in 0..n {
         let jobs = lease(queue, 1, 2);
-        *shares
-            .entry((jobs[0].lane.site, jobs[0].lane.channel))
-            .or_default() += 1;
+        *shares.entry((jobs[0].lane.site, jobs[0].lane.channel)).or_default() += 1;
         assert!(jobs.iter().all(|job| job.lane == jobs[0].lane));
     }
     shares
@@ -45,33 +40,15 @@ fn shares(queue: &dyn Queue, n: usize) -> BTreeMap<(i64, i64), usize> {
 fn origins_take_turns(backend: &mut dyn Backend) {
     let queue = backend.queue();
     flood(queue, 1, 1);
-    queue
-        .push(
-            &(0..40)
-                .flat_map(|n| [of(1, 2, n), of(1, 3, n)])
-                .collect::<Vec<_>>(),
-        )
-        .unwrap();
-    assert_eq!(
-        shares(queue, 30),
-        BTreeMap::from([((1, 1), 10), ((2, 1), 10), ((3, 1), 10)])
-    );
+    queue.push(&(0..40).flat_map(|n| [of(1, 2, n), of(1, 3, n)]).collect::<Vec<_>>()).unwrap();
+    assert_eq!(shares(queue, 30), BTreeMap::from([((1, 1), 10), ((2, 1), 10), ((3, 1), 10)]));
 }
 
 fn channels_share_the_turns_of_their_origin(backend: &mut dyn Backend) {
     let queue = backend.queue();
     flood(queue, 1, 1);
-    queue
-        .push(
-            &(0..90)
-                .flat_map(|n| [of(2, 1, n), of(9, 2, n)])
-                .collect::<Vec<_>>(),
-        )
-        .unwrap();
-    assert_eq!(
-        shares(queue, 40),
-        BTreeMap::from([((1, 1), 10), ((1, 2), 10), ((2, 9), 20)])
-    );
+    queue.push(&(0..90).flat_map(|n| [of(2, 1, n), of(9, 2, n)]).collect::<Vec<_>>()).unwrap();
+    assert_eq!(shares(queue, 40), BTreeMap::from([((1, 1), 10), ((1, 2), 10), ((2, 9), 20)]));
 }
 
 fn kinds_take_turns_within_a_lane(backend: &mut dyn Backend) {
@@ -79,10 +56,7 @@ fn kinds_take_turns_within_a_lane(backend: &mut dyn Backend) {
     flood(queue, 1, 1);
     queue.push(&vec![bundle(&[1, 2]); 30]).unwrap();
     let kinds: Vec<_> = (0..20).map(|_| lease(queue, 1, 3)[0].task.kind()).collect();
-    assert_eq!(
-        kinds.iter().filter(|kind| **kind == Kind::Bundle).count(),
-        10
-    );
+    assert_eq!(kinds.iter().filter(|kind| **kind == Kind::Bundle).count(), 10);
 }
 
 fn trickling_lane_does_not_starve_a_full_one(backend: &mut dyn Backend) {

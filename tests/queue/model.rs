@@ -61,13 +61,7 @@ fn new_job() -> impl Strategy<Value = NewJob> {
     let times = prop_oneof![Just(0), 900..3_000u64].prop_map(Millis);
     let keys = prop::option::weighted(0.4, (0..4u8).prop_map(|key| vec![key]));
     (lanes, task(), 0..3u8, times, keys).prop_map(|(lane, task, priority, not_before, key)| {
-        NewJob {
-            lane,
-            task,
-            priority,
-            not_before,
-            key,
-        }
+        NewJob { lane, task, priority, not_before, key }
     })
 }
 
@@ -124,9 +118,7 @@ impl Run {
         match op {
             Op::Push(jobs) => queue.push(jobs).unwrap(),
             Op::Lease(filter, limit) => {
-                answer.0 = queue
-                    .lease(self.now, &|l, t| filter.accepts(l, t), *limit)
-                    .unwrap();
+                answer.0 = queue.lease(self.now, &|l, t| filter.accepts(l, t), *limit).unwrap();
             }
             Op::Commit(ends, pages) => {
                 let id =
@@ -144,20 +136,11 @@ impl Run {
 
     /// Everything that can be asked.
     fn state(&self, queue: &dyn Queue) -> impl PartialEq + std::fmt::Debug + use<> {
-        let files: Vec<_> = (1..=FILES)
-            .map(|f| (queue.window(f), queue.contains(f)))
-            .collect();
+        let files: Vec<_> = (1..=FILES).map(|f| (queue.window(f), queue.contains(f))).collect();
         let pages = (1..=FILES).flat_map(|f| (0..PAGES).map(move |p| (f, p)));
         let held: Vec<_> = pages.map(|(f, p)| queue.held(f, p).unwrap()).collect();
         let counts = queue.counts(self.now);
-        (
-            counts,
-            queue.next_due(self.now),
-            queue.dead(),
-            queue.len(),
-            files,
-            held,
-        )
+        (counts, queue.next_due(self.now), queue.dead(), queue.len(), files, held)
     }
 }
 

@@ -12,21 +12,13 @@ use crate::backends::*;
 
 /// Rewrites whatever is mostly waste.
 fn eager(path: &Path) -> Opened {
-    let options = Options {
-        rewrite_above: 0,
-        ..options()
-    };
+    let options = Options { rewrite_above: 0, ..options() };
     SledQueue::open_or_rebuild(path, &INSTANCE, &options, at(1000)).unwrap()
 }
 
 fn size(path: &Path) -> u64 {
-    let files = fs::read_dir(path)
-        .unwrap()
-        .map(|entry| entry.unwrap().metadata().unwrap());
-    files
-        .filter(fs::Metadata::is_file)
-        .map(|meta| meta.len())
-        .sum()
+    let files = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+    files.filter(fs::Metadata::is_file).map(|meta| meta.len()).sum()
 }
 
 /// Tells a folder from another of the same name.
@@ -41,34 +33,14 @@ fn worn() -> (TempDir, PathBuf) {
     let files: Vec<i64> = (0..256).collect();
     for _ in 0..20 {
         queue.push(&vec![bundle(&files); 200]).unwrap();
-        let ends: Vec<_> = lease(&queue, 1, 200)
-            .iter()
-            .map(|job| (job.id, Finish::Done))
-            .collect();
+        let ends: Vec<_> = lease(&queue, 1, 200).iter().map(|job| (job.id, Finish::Done)).collect();
         queue.commit(&ends, &[], at(1)).unwrap();
     }
     queue.push(&[range(1, 0), range(2, 0), keyed("k")]).unwrap();
-    let held = HeldPage {
-        wanted: 1,
-        page: 3,
-        bits: vec![9; 512],
-    };
-    let jobs = queue
-        .lease(at(1), &|_, task| !task.wanted().is_empty(), 2)
-        .unwrap();
-    let retry = Finish::Retry {
-        reason: "cut".into(),
-        not_before: Some(at(5_000)),
-    };
-    let ends = [
-        (jobs[0].id, retry),
-        (
-            jobs[1].id,
-            Finish::Dead {
-                reason: "gone".into(),
-            },
-        ),
-    ];
+    let held = HeldPage { wanted: 1, page: 3, bits: vec![9; 512] };
+    let jobs = queue.lease(at(1), &|_, task| !task.wanted().is_empty(), 2).unwrap();
+    let retry = Finish::Retry { reason: "cut".into(), not_before: Some(at(5_000)) };
+    let ends = [(jobs[0].id, retry), (jobs[1].id, Finish::Dead { reason: "gone".into() })];
     queue.commit(&ends, &[held], at(1)).unwrap();
     (folder, path)
 }
@@ -83,22 +55,14 @@ fn is_whole(opened: &Opened) {
     assert_eq!(queue.next_due(at(1)), Some(at(5_000)));
     queue.push(&[keyed("k")]).unwrap();
     assert_eq!(queue.len(), 3);
-    let failed = queue
-        .lease(at(5_000), &|_, task| task.wanted() == [1], 1)
-        .unwrap()
-        .remove(0);
-    assert_eq!(
-        (failed.attempts, failed.last_error.as_deref()),
-        (1, Some("cut"))
-    );
+    let failed = queue.lease(at(5_000), &|_, task| task.wanted() == [1], 1).unwrap().remove(0);
+    assert_eq!((failed.attempts, failed.last_error.as_deref()), (1, Some("cut")));
 }
 
 fn leftovers(path: &Path) -> Vec<String> {
     let names = fs::read_dir(path.parent().unwrap()).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names
-        .filter(|name| name != "queue" && name != "queue.lock")
-        .collect()
+    names.filter(|name| name != "queue" && name != "queue.lock").collect()
 }
 
 /// QUEUE-9: the rewritten folder holds the same queue in a fraction of the space.
@@ -122,12 +86,7 @@ fn crash_while_copying_loses_nothing() {
     let (_folder, path) = worn();
     let copy = path.with_file_name("queue.rewrite");
     copy_folder(&path, &copy);
-    fs::File::options()
-        .write(true)
-        .open(copy.join("db"))
-        .unwrap()
-        .set_len(5_000)
-        .unwrap();
+    fs::File::options().write(true).open(copy.join("db")).unwrap().set_len(5_000).unwrap();
     is_whole(&eager(&path));
     assert_eq!(leftovers(&path), [""; 0]);
 }

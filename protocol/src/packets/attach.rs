@@ -19,15 +19,7 @@ const MAX_ROW: usize = 64 << 10;
 /// Most fields in a row.
 const MAX_FIELDS: usize = 64;
 /// Columns that mean something on one hub only.
-const LOCAL: [&str; 7] = [
-    "id",
-    "aid",
-    "uid",
-    "content",
-    "os_path",
-    "display_path",
-    "os_storage",
-];
+const LOCAL: [&str; 7] = ["id", "aid", "uid", "content", "os_path", "display_path", "os_storage"];
 
 /// A row that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -132,19 +124,14 @@ fn fields(bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, BadRow> {
     let fields = raw::entries(bytes, MAX_DEPTH).map_err(|e| BadRow::Form(e.to_string()))?;
     let names: std::collections::BTreeSet<_> = fields.iter().map(|(k, _)| *k).collect();
     if fields.len() > MAX_FIELDS || names.len() != fields.len() {
-        return Err(BadRow::Form(
-            "too many fields, or one that stands twice".into(),
-        ));
+        return Err(BadRow::Form("too many fields, or one that stands twice".into()));
     }
     Ok(fields)
 }
 
 /// One known field; a field that is missing is read as nil, which only the optional ones accept.
 fn field<T: DeserializeOwned>(fields: &[(&str, &[u8])], name: &str) -> Result<T, BadRow> {
-    let raw = fields
-        .iter()
-        .find(|(k, _)| *k == name)
-        .map_or(&[0xc0][..], |(_, v)| v);
+    let raw = fields.iter().find(|(k, _)| *k == name).map_or(&[0xc0][..], |(_, v)| v);
     codec::decode_owned(raw).map_err(|e| BadRow::Form(format!("{name}: {}", e.text)))
 }
 
@@ -238,8 +225,7 @@ pub(crate) mod tests {
     #[test]
     fn local_columns_do_not_travel() {
         let mut row = sample("a1", "", "notes.txt");
-        row.extra
-            .push(("content".to_owned(), codec::encode(&"store/alice/a1")));
+        row.extra.push(("content".to_owned(), codec::encode(&"store/alice/a1")));
         let decoded = AttachRow::decode(&row.encode()).expect("well-formed");
         assert_eq!(decoded.extra.len(), 1);
     }
@@ -251,18 +237,8 @@ pub(crate) mod tests {
             let bytes = sample("a1", "", name).encode();
             assert_eq!(AttachRow::decode(&bytes), Err(BadRow::Name), "{name:?}");
         }
-        for name in [
-            "a\nb",
-            "-rf",
-            "\u{202e}gpj.exe",
-            &"ü".repeat(127),
-            "CON",
-            "...",
-        ] {
-            assert!(
-                AttachRow::decode(&sample("a1", "", name).encode()).is_ok(),
-                "{name:?}"
-            );
+        for name in ["a\nb", "-rf", "\u{202e}gpj.exe", &"ü".repeat(127), "CON", "..."] {
+            assert!(AttachRow::decode(&sample("a1", "", name).encode()).is_ok(), "{name:?}");
         }
     }
 
@@ -271,9 +247,6 @@ pub(crate) mod tests {
     fn doubled_fields_are_refused() {
         let mut row = sample("a1", "", "a");
         row.extra.push(("filename".to_owned(), codec::encode(&"b")));
-        assert!(matches!(
-            AttachRow::decode(&row.encode()),
-            Err(BadRow::Form(_))
-        ));
+        assert!(matches!(AttachRow::decode(&row.encode()), Err(BadRow::Form(_))));
     }
 }

@@ -50,12 +50,7 @@ pub struct TransferConfig {
 
 impl Default for TransferConfig {
     fn default() -> Self {
-        Self {
-            range: 16,
-            window: 1024,
-            pages: 4,
-            group: GroupCommit::default(),
-        }
+        Self { range: 16, window: 1024, pages: 4, group: GroupCommit::default() }
     }
 }
 

@@ -20,8 +20,7 @@ fn fill(assembly: &Arc<Assembly>, bytes: &Bytes, no: u32, piece: usize) -> Fille
     let chunk = bytes.slice(span.offset as usize..span.offset as usize + span.len as usize);
     for at in (0..chunk.len()).step_by(piece) {
         assert_eq!(sink.received() as usize, at);
-        sink.push(chunk.slice(at..(at + piece).min(chunk.len())))
-            .unwrap();
+        sink.push(chunk.slice(at..(at + piece).min(chunk.len()))).unwrap();
     }
     assert_eq!(sink.missing(), 0);
     sink.finish().unwrap()
@@ -36,10 +35,7 @@ fn chunks_in_any_order_make_the_file() {
             let leaves = leaves(&bytes);
             let assembly = open(storage, &bytes);
             let pieces = [1 << 16, 100_003, 999, 1 << 20];
-            for (no, piece) in (0..leaves.len() as u32)
-                .rev()
-                .zip(pieces.into_iter().cycle())
-            {
+            for (no, piece) in (0..leaves.len() as u32).rev().zip(pieces.into_iter().cycle()) {
                 let filled = fill(&assembly, &bytes, no, piece);
                 assert_eq!(*filled.digest(), leaves[no as usize]);
                 filled.write().unwrap();
@@ -47,10 +43,7 @@ fn chunks_in_any_order_make_the_file() {
             assembly.sync().unwrap();
             assembly.commit().unwrap();
             assembly.commit().unwrap();
-            assert!(
-                content(storage, &merkle::root(&leaves)) == bytes,
-                "{len} bytes"
-            );
+            assert!(content(storage, &merkle::root(&leaves)) == bytes, "{len} bytes");
         }
     });
 }
@@ -96,23 +89,10 @@ fn a_chunk_has_exactly_its_length() {
         let mut sink = assembly.sink(ChunkNo(1)).unwrap();
         sink.push(bytes.slice(..9)).unwrap();
         let error = sink.push(bytes.slice(..2)).unwrap_err();
-        assert!(
-            matches!(error, ChunkerError::TooLong { chunk: 1, len: 10 }),
-            "{error}"
-        );
+        assert!(matches!(error, ChunkerError::TooLong { chunk: 1, len: 10 }), "{error}");
         assert_eq!((error.fault(), sink.received()), (Fault::Peer, 9));
         let error = sink.finish().err().unwrap();
-        assert!(
-            matches!(
-                error,
-                ChunkerError::Short {
-                    chunk: 1,
-                    len: 10,
-                    received: 9
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, ChunkerError::Short { chunk: 1, len: 10, received: 9 }), "{error}");
         let error = assembly.sink(ChunkNo(2)).err().unwrap();
         assert!(matches!(error, ChunkerError::NoSuchChunk(2)), "{error}");
     });
@@ -155,9 +135,8 @@ fn synced_chunks_survive_lost_power() {
 
     let assembly = open(&storage, &bytes);
     assert!(assembly.resumed());
-    let there: Vec<_> = (0..4)
-        .map(|no| assembly.leaf(ChunkNo(no)).unwrap() == Some(leaves[no as usize]))
-        .collect();
+    let there: Vec<_> =
+        (0..4).map(|no| assembly.leaf(ChunkNo(no)).unwrap() == Some(leaves[no as usize])).collect();
     assert_eq!(there, [true, false, false, true]);
     for no in [1, 2] {
         fill(&assembly, &bytes, no, 65_536).write().unwrap();
@@ -190,20 +169,13 @@ fn power_loss_at_every_step_keeps_what_was_synced() {
         storage.crash();
         drop(assembly);
         if storage.contains(&root).unwrap() {
-            assert!(
-                content(&storage, &root) == bytes,
-                "power lost after {steps} steps"
-            );
+            assert!(content(&storage, &root) == bytes, "power lost after {steps} steps");
         } else {
             assert!(!committed);
             let assembly = Assembly::open(&storage, root, manifest).unwrap();
             for &no in &held {
                 let leaf = assembly.leaf(ChunkNo(no)).unwrap();
-                assert_eq!(
-                    leaf,
-                    Some(leaves[no as usize]),
-                    "power lost after {steps} steps"
-                );
+                assert_eq!(leaf, Some(leaves[no as usize]), "power lost after {steps} steps");
             }
         }
         if committed {
@@ -222,10 +194,7 @@ fn a_failed_sync_begins_the_file_anew() {
     fill(&assembly, &bytes, 0, 65_536).write().unwrap();
     storage.fail_syncs(1);
     let error = assembly.sync().unwrap_err();
-    let failed = matches!(
-        error,
-        ChunkerError::Storage(StorageError::SyncFailed { .. })
-    );
+    let failed = matches!(error, ChunkerError::Storage(StorageError::SyncFailed { .. }));
     assert!(failed, "{error}");
     assert!(fill(&assembly, &bytes, 1, 65_536).write().is_err());
     assert!(assembly.commit().is_err());
@@ -243,10 +212,7 @@ fn a_full_disk_is_told_by_the_first_chunk() {
     storage.set_capacity(Some(CHUNK as u64));
     let assembly = open(&storage, &bytes);
     let error = fill(&assembly, &bytes, 0, 65_536).write().unwrap_err();
-    assert!(
-        matches!(error, ChunkerError::Storage(StorageError::NoSpace(_))),
-        "{error}"
-    );
+    assert!(matches!(error, ChunkerError::Storage(StorageError::NoSpace(_))), "{error}");
     storage.set_capacity(None);
     fill(&assembly, &bytes, 0, 65_536).write().unwrap();
 }
@@ -257,11 +223,7 @@ const LARGE: u64 = (16 << 30) + 5;
 /// Begins a file of 2 MiB chunks; `reserved` as if its first chunk had come. Takes no disk.
 fn large(storage: &LocalStorage, root: Digest, reserved: bool) -> Arc<Assembly> {
     if reserved {
-        storage
-            .partial(&PartialKey::Wanted(root), LARGE)
-            .unwrap()
-            .resize(LARGE)
-            .unwrap();
+        storage.partial(&PartialKey::Wanted(root), LARGE).unwrap().resize(LARGE).unwrap();
     }
     let manifest = Manifest::of(LARGE).unwrap();
     assert_eq!(manifest.chunk_size() as usize, 2 * CHUNK);
@@ -280,20 +242,12 @@ fn large_chunks_are_written_through() {
         sink.push(bytes.slice(at..at + 65_536)).unwrap();
         let first = assembly.leaf(ChunkNo(3)).unwrap();
         let untouched = first == Some(merkle::leaf(&vec![0; 2 * CHUNK]));
-        assert_eq!(
-            untouched,
-            at + 65_536 < CHUNK,
-            "after {} bytes",
-            at + 65_536
-        );
+        assert_eq!(untouched, at + 65_536 < CHUNK, "after {} bytes", at + 65_536);
     }
     let filled = sink.finish().unwrap();
     assert_eq!(*filled.digest(), merkle::leaf(&bytes));
     filled.write().unwrap();
-    assert_eq!(
-        assembly.leaf(ChunkNo(3)).unwrap(),
-        Some(merkle::leaf(&bytes))
-    );
+    assert_eq!(assembly.leaf(ChunkNo(3)).unwrap(), Some(merkle::leaf(&bytes)));
 }
 
 /// Before the first verified chunk nothing is written, however large the chunks are.

@@ -112,8 +112,5 @@ fn a_full_disk_ends_the_copying() {
     let assembly = open(&storage, &new);
     storage.set_capacity(Some(2 * CHUNK as u64 + 10));
     let error = copy_page(&storage, &assembly, 0, &leaves(&new), |_| true, &older).unwrap_err();
-    assert!(
-        matches!(error, ChunkerError::Storage(StorageError::NoSpace(_))),
-        "{error}"
-    );
+    assert!(matches!(error, ChunkerError::Storage(StorageError::NoSpace(_))), "{error}");
 }

@@ -62,18 +62,8 @@ fn readers_need_not_know_their_size() {
     each(|storage| {
         for len in SIZES {
             let bytes = noise(20, len);
-            for size in [
-                None,
-                Some(len as u64),
-                Some(0),
-                Some(1),
-                Some(3 << 20),
-                Some(9 << 20),
-            ] {
-                let source = Drip {
-                    bytes: &bytes,
-                    fails: false,
-                };
+            for size in [None, Some(len as u64), Some(0), Some(1), Some(3 << 20), Some(9 << 20)] {
+                let source = Drip { bytes: &bytes, fails: false };
                 let stored = store_reader(storage, source, size).unwrap();
                 assert_eq!(stored, expected(&bytes), "{len} bytes, said to be {size:?}");
                 assert!(content(storage, &stored.root) == bytes);
@@ -90,10 +80,7 @@ fn the_same_bytes_can_be_stored_again() {
     each(|storage| {
         let bytes = noise(21, 2 * CHUNK + 5);
         for _ in 0..2 {
-            assert_eq!(
-                store_reader(storage, &bytes[..], None).unwrap(),
-                expected(&bytes)
-            );
+            assert_eq!(store_reader(storage, &bytes[..], None).unwrap(), expected(&bytes));
         }
         assert!(content(storage, &expected(&bytes).root) == bytes);
         assert!(storage.partials().unwrap().is_empty());
@@ -107,10 +94,8 @@ fn holes_stay_holes() {
     let size = 20 * CHUNK + 77;
     let file = tempfile::tempfile().unwrap();
     file.set_len(size as u64).unwrap();
-    file.write_all_at(&noise(22, 3000), 5 * CHUNK as u64 + 4096)
-        .unwrap();
-    file.write_all_at(&noise(23, 2 * CHUNK), 9 * CHUNK as u64 + 8192)
-        .unwrap();
+    file.write_all_at(&noise(22, 3000), 5 * CHUNK as u64 + 4096).unwrap();
+    file.write_all_at(&noise(23, 2 * CHUNK), 9 * CHUNK as u64 + 8192).unwrap();
     let mut bytes = vec![0; size];
     file.read_exact_at(&mut bytes, 0).unwrap();
     each(|storage| {
@@ -141,15 +126,9 @@ fn more_than_a_page_of_chunks_is_stored() {
     chunk[..8].copy_from_slice(b"not zero");
     leaves[4096] = merkle::leaf(&chunk);
     assert_eq!(stored.root, merkle::root(&leaves));
-    assert_eq!(
-        (u64::from(stored.chunks), stored.inline_digests),
-        (chunks, None)
-    );
+    assert_eq!((u64::from(stored.chunks), stored.inline_digests), (chunks, None));
     for (page, digests) in (0..).zip(leaves.chunks(4096)) {
-        assert_eq!(
-            storage.digests(&stored.root, page).unwrap().unwrap(),
-            digests
-        );
+        assert_eq!(storage.digests(&stored.root, page).unwrap().unwrap(), digests);
     }
     let roots: Vec<_> = leaves.chunks(4096).map(merkle::root).collect();
     assert_eq!(storage.page_roots(&stored.root).unwrap(), Some(roots));
@@ -165,10 +144,8 @@ struct Restless<'f> {
 impl Read for Restless<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let len = self.file.read_at(buf, self.at)?;
-        self.file
-            .write_all_at(&noise(self.at, 100), self.at.saturating_sub(50))?;
-        self.file
-            .write_all_at(&noise(self.at, 100), self.at + len as u64)?;
+        self.file.write_all_at(&noise(self.at, 100), self.at.saturating_sub(50))?;
+        self.file.write_all_at(&noise(self.at, 100), self.at + len as u64)?;
         self.at += len as u64;
         Ok(if self.at > 4 * CHUNK as u64 { 0 } else { len })
     }
@@ -191,10 +168,7 @@ fn a_changing_source_is_stored_consistently() {
 fn a_broken_source_leaves_nothing() {
     each(|storage| {
         for len in [10, 3 * CHUNK] {
-            let source = Drip {
-                bytes: &noise(25, len),
-                fails: true,
-            };
+            let source = Drip { bytes: &noise(25, len), fails: true };
             let error = store_reader(storage, source, Some(len as u64)).unwrap_err();
             assert!(matches!(error, ChunkerError::Source(_)), "{error}");
             assert!(storage.partials().unwrap().is_empty());
@@ -210,10 +184,7 @@ fn a_full_disk_leaves_nothing() {
     let bytes = noise(26, 3 * CHUNK);
     for size in [None, Some(0), Some(3 << 20)] {
         let error = store_reader(&storage, &bytes[..], size).unwrap_err();
-        assert!(
-            matches!(error, ChunkerError::Storage(StorageError::NoSpace(_))),
-            "{error}"
-        );
+        assert!(matches!(error, ChunkerError::Storage(StorageError::NoSpace(_))), "{error}");
         assert!(storage.partials().unwrap().is_empty());
     }
     assert!(storage.roots().is_empty());
@@ -233,10 +204,7 @@ fn power_loss_never_leaves_half_a_file() {
         done = stored.is_ok();
         storage.crash();
         if done || storage.contains(&root).unwrap() {
-            assert!(
-                content(&storage, &root) == bytes,
-                "power lost after {steps} steps"
-            );
+            assert!(content(&storage, &root) == bytes, "power lost after {steps} steps");
             assert_eq!(storage.digests(&root, 0).unwrap(), Some(leaves(&bytes)));
         }
         if done {
@@ -251,18 +219,10 @@ fn power_loss_never_leaves_half_a_file() {
 fn small_files_go_in_groups() {
     each(|storage| {
         let mut batch = SmallBatch::new(storage);
-        let lens = (0..600)
-            .map(|n| n * 3)
-            .chain([CHUNK; 10])
-            .chain([CHUNK + 1, 2 * CHUNK, 0]);
-        let files: Vec<_> = (30..)
-            .zip(lens)
-            .map(|(seed, len)| noise(seed, len))
-            .collect();
-        let stored: Vec<_> = files
-            .iter()
-            .map(|bytes| batch.add_file(&file_of(bytes)).unwrap())
-            .collect();
+        let lens = (0..600).map(|n| n * 3).chain([CHUNK; 10]).chain([CHUNK + 1, 2 * CHUNK, 0]);
+        let files: Vec<_> = (30..).zip(lens).map(|(seed, len)| noise(seed, len)).collect();
+        let stored: Vec<_> =
+            files.iter().map(|bytes| batch.add_file(&file_of(bytes)).unwrap()).collect();
         assert!(!storage.contains(&stored[609].root).unwrap());
         batch.flush().unwrap();
         for (bytes, stored) in files.iter().zip(&stored) {

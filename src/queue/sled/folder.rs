@@ -75,9 +75,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// The folder that `path` lies in.
 pub(super) fn parent(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// One queue at a time has the path: sled's own lock does not cover the moving of folders.
@@ -87,11 +85,7 @@ impl Lock {
     /// Takes `<path>.lock`.
     pub(super) fn take(path: &Path) -> Result<Self, QueueError> {
         let mut options = File::options();
-        let file = options
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(beside(path, ".lock"))?;
+        let file = options.create(true).truncate(false).write(true).open(beside(path, ".lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(QueueError::Locked),

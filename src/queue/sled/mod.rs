@@ -51,12 +51,7 @@ impl Options {
     /// Syncs with fdatasync, rewrites above 64 MiB.
     pub fn new(policy: Policy, seed: u64) -> Self {
         let sync = Arc::new(File::sync_data);
-        Self {
-            policy,
-            seed,
-            sync,
-            rewrite_above: compact::WORTH_BYTES,
-        }
+        Self { policy, seed, sync, rewrite_above: compact::WORTH_BYTES }
     }
 }
 
@@ -118,14 +113,7 @@ impl SledQueue {
         let Loaded { db, rows, .. } = loaded;
         let table = Mutex::new(Table::new(options.policy, options.seed, rows));
         let store = Store::new(db, path, Arc::clone(&options.sync))?;
-        Ok(Opened {
-            queue: Self {
-                table,
-                store,
-                _lock: lock,
-            },
-            rebuilt,
-        })
+        Ok(Opened { queue: Self { table, store, _lock: lock }, rebuilt })
     }
 
     /// How often the disk was asked to make data durable since the queue was opened.

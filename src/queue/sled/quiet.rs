@@ -48,10 +48,7 @@ mod tests {
         let empty: [u8; 0] = [];
         let message = quietly(|| empty[std::hint::black_box(3)]).expect_err("panics");
         assert!(message.contains("index out of bounds"), "{message}");
-        assert_eq!(
-            quietly(|| panic!("plain")),
-            Err::<(), _>("panic: plain".into())
-        );
+        assert_eq!(quietly(|| panic!("plain")), Err::<(), _>("panic: plain".into()));
         assert_eq!(quietly(|| 7), Ok(7));
     }
 }

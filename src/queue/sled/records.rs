@@ -62,27 +62,10 @@ pub(super) fn held_prefix(wanted: i64) -> Vec<u8> {
 
 /// The change that stores a row.
 pub(super) fn put(row: &Row) -> Change {
-    let Job {
-        id,
-        lane,
-        task,
-        priority,
-        not_before,
-        attempts,
-        last_error,
-    } = row.job.clone();
+    let Job { id, lane, task, priority, not_before, attempts, last_error } = row.job.clone();
     let key = row.key.clone().map(ByteBuf::from);
     let dead = row.state == State::Dead;
-    let record = Record {
-        lane,
-        task,
-        priority,
-        not_before,
-        attempts,
-        last_error,
-        key,
-        dead,
-    };
+    let record = Record { lane, task, priority, not_before, attempts, last_error, key, dead };
     let value = rmp_serde::to_vec(&record).expect("plain data always encodes");
     Change::Put(job_key(id), value)
 }
@@ -92,37 +75,13 @@ pub(super) fn row(key: &[u8], value: &[u8]) -> Result<Option<Row>, String> {
     let Some((&JOB, id)) = key.split_first() else {
         return Ok(None);
     };
-    let id = id
-        .try_into()
-        .map(u64::from_be_bytes)
-        .map_err(|_| "a job has a malformed key")?;
+    let id = id.try_into().map(u64::from_be_bytes).map_err(|_| "a job has a malformed key")?;
     let record: Record = rmp_serde::from_slice(value)
         .map_err(|error| format!("job {id} cannot be read: {error}"))?;
-    let Record {
-        lane,
-        task,
-        priority,
-        not_before,
-        attempts,
-        last_error,
-        key,
-        dead,
-    } = record;
-    let job = Job {
-        id,
-        lane,
-        task,
-        priority,
-        not_before,
-        attempts,
-        last_error,
-    };
+    let Record { lane, task, priority, not_before, attempts, last_error, key, dead } = record;
+    let job = Job { id, lane, task, priority, not_before, attempts, last_error };
     let state = if dead { State::Dead } else { State::Waiting };
-    Ok(Some(Row {
-        job,
-        key: key.map(ByteBuf::into_vec),
-        state,
-    }))
+    Ok(Some(Row { job, key: key.map(ByteBuf::into_vec), state }))
 }
 
 #[cfg(test)]
@@ -134,34 +93,20 @@ mod tests {
     /// The largest job that passes the limits stays far below the size at which sled makes files.
     #[test]
     fn largest_job_is_a_small_value() {
-        let task = Task::Bundle {
-            wanted: vec![i64::MIN; MAX_BUNDLE],
-        };
+        let task = Task::Bundle { wanted: vec![i64::MIN; MAX_BUNDLE] };
         let job = Job {
             id: u64::MAX,
-            lane: Lane {
-                channel: i64::MIN,
-                site: i64::MIN,
-            },
+            lane: Lane { channel: i64::MIN, site: i64::MIN },
             task,
             priority: u8::MAX,
             not_before: Millis(u64::MAX),
             attempts: u32::MAX,
             last_error: Some(kept_reason(&"é".repeat(10_000))),
         };
-        let big = Row {
-            job,
-            key: Some(vec![0xff; MAX_KEY]),
-            state: State::Dead,
-        };
-        let Change::Put(key, value) = put(&big) else {
-            panic!("a put")
-        };
+        let big = Row { job, key: Some(vec![0xff; MAX_KEY]), state: State::Dead };
+        let Change::Put(key, value) = put(&big) else { panic!("a put") };
         assert!(value.len() < 4096, "{} bytes", value.len());
         let back = row(&key, &value).expect("readable").expect("a job");
-        assert_eq!(
-            (back.job, back.key, back.state),
-            (big.job, big.key, big.state)
-        );
+        assert_eq!((back.job, back.key, back.state), (big.job, big.key, big.state));
     }
 }

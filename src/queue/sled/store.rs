@@ -48,9 +48,7 @@ struct Line {
 
 impl Line {
     fn check(&self) -> Result<(), QueueError> {
-        self.failed
-            .clone()
-            .map_or(Ok(()), |reason| Err(QueueError::Failed(reason)))
+        self.failed.clone().map_or(Ok(()), |reason| Err(QueueError::Failed(reason)))
     }
 }
 
@@ -59,14 +57,7 @@ impl Store {
     pub(super) fn new(db: ::sled::Db, folder: &Path, sync: SyncFile) -> io::Result<Self> {
         let file = File::options().write(true).open(folder.join("db"))?;
         let (line, moved) = Default::default();
-        Ok(Self {
-            db,
-            file,
-            sync,
-            syncs: AtomicU64::new(0),
-            line,
-            moved,
-        })
+        Ok(Self { db, file, sync, syncs: AtomicU64::new(0), line, moved })
     }
 
     /// Whether work is still accepted.
@@ -92,9 +83,7 @@ impl Store {
             }
             line.check()?;
             line = if line.writing {
-                self.moved
-                    .wait(line)
-                    .unwrap_or_else(PoisonError::into_inner)
+                self.moved.wait(line).unwrap_or_else(PoisonError::into_inner)
             } else {
                 self.write_line(line)
             };
@@ -122,9 +111,7 @@ impl Store {
 
     fn write(&self, changes: Vec<Change>) -> Result<(), String> {
         let batch = self.batch(changes).map_err(|error| error.to_string())?;
-        self.db
-            .apply_batch(batch)
-            .map_err(|error| error.to_string())?;
+        self.db.apply_batch(batch).map_err(|error| error.to_string())?;
         self.db.flush().map_err(|error| error.to_string())?;
         self.syncs.fetch_add(1, Ordering::Relaxed);
         (self.sync)(&self.file).map_err(|error| error.to_string())
@@ -158,10 +145,7 @@ impl Store {
     /// A value as it was last made durable, or a little newer.
     pub(super) fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, QueueError> {
         self.check()?;
-        let value = self
-            .db
-            .get(key)
-            .map_err(|error| QueueError::Backend(error.to_string()))?;
+        let value = self.db.get(key).map_err(|error| QueueError::Backend(error.to_string()))?;
         Ok(value.map(|value| value.to_vec()))
     }
 

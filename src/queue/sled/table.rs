@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use zotferry_protocol::ids::Millis;
 use zotferry_protocol::manifest::ChunkRange;
 
+use super::super::Kind;
 use super::records::{self, Change};
 use crate::queue::job::kept_reason;
 use crate::queue::schedule::Schedule;
@@ -89,8 +90,7 @@ impl Table {
 
     fn insert(&mut self, row: Row) {
         let id = row.job.id;
-        self.files
-            .extend(row.job.task.wanted().iter().map(|file| (*file, id)));
+        self.files.extend(row.job.task.wanted().iter().map(|file| (*file, id)));
         if let Some(key) = &row.key {
             self.keys.insert(key.clone(), id);
         }
@@ -104,11 +104,7 @@ impl Table {
 
     fn remove(&mut self, id: u64) -> Option<Row> {
         let row = self.rows.remove(&id)?;
-        row.job
-            .task
-            .wanted()
-            .iter()
-            .for_each(|file| _ = self.files.remove(&(*file, id)));
+        row.job.task.wanted().iter().for_each(|file| _ = self.files.remove(&(*file, id)));
         if let Some(key) = &row.key {
             self.keys.remove(key);
         }
@@ -147,45 +143,21 @@ impl Table {
             });
         }
         self.last_id += 1;
-        let NewJob {
-            lane,
-            task,
-            priority,
-            not_before,
-            key,
-        } = new.clone();
+        let NewJob { lane, task, priority, not_before, key } = new.clone();
         let id = self.last_id;
-        let job = Job {
-            id,
-            lane,
-            task,
-            priority,
-            not_before,
-            attempts: 0,
-            last_error: None,
-        };
-        let row = Row {
-            job,
-            key,
-            state: State::Waiting,
-        };
+        let job = Job { id, lane, task, priority, not_before, attempts: 0, last_error: None };
+        let row = Row { job, key, state: State::Waiting };
         changes.push(records::put(&row));
         self.insert(row);
     }
 
     pub(super) fn lease(&mut self, now: Millis, accept: &Accept<'_>, limit: usize) -> Vec<Job> {
         let Self { schedule, rows, .. } = self;
-        let accept = |id| {
-            rows.get(&id)
-                .is_some_and(|Row { job, .. }| accept(&job.lane, &job.task))
-        };
+        let accept = |id| rows.get(&id).is_some_and(|Row { job, .. }| accept(&job.lane, &job.task));
         let ids = schedule.take(now, &accept, limit);
         self.leased += ids.len();
         let lease = |id: u64| {
-            let row = self
-                .rows
-                .get_mut(&id)
-                .expect("the schedule holds jobs of the window only");
+            let row = self.rows.get_mut(&id).expect("the schedule holds jobs of the window only");
             row.state = State::Leased { again: None };
             row.job.clone()
         };
@@ -221,9 +193,7 @@ impl Table {
                 }
                 Finish::Dead { reason } => row.give_up(reason),
             }
-            again
-                .into_iter()
-                .for_each(|not_before| row.push_again(not_before));
+            again.into_iter().for_each(|not_before| row.push_again(not_before));
             true
         });
     }
@@ -263,12 +233,7 @@ impl Table {
         which: &dyn Fn(&Job) -> bool,
         changes: &mut Vec<Change>,
     ) -> usize {
-        let chosen: Vec<u64> = self
-            .dead()
-            .into_iter()
-            .filter(which)
-            .map(|job| job.id)
-            .collect();
+        let chosen: Vec<u64> = self.dead().into_iter().filter(which).map(|job| job.id).collect();
         for id in &chosen {
             self.edit(*id, changes, |row| {
                 row.push_again(Millis(0));
@@ -283,18 +248,12 @@ impl Table {
     }
 
     pub(super) fn dead(&self) -> Vec<Job> {
-        self.dead
-            .iter()
-            .map(|id| self.rows[id].job.clone())
-            .collect()
+        self.dead.iter().map(|id| self.rows[id].job.clone()).collect()
     }
 
     /// The jobs that name a file, by id.
     fn naming(&self, wanted: i64) -> Vec<u64> {
-        self.files
-            .range((wanted, 0)..=(wanted, u64::MAX))
-            .map(|(_, id)| *id)
-            .collect()
+        self.files.range((wanted, 0)..=(wanted, u64::MAX)).map(|(_, id)| *id).collect()
     }
 
     pub(super) fn pending(&self, lane: &Lane, kind: Kind) -> usize {
@@ -303,10 +262,7 @@ impl Table {
     }
 
     pub(super) fn contains(&self, wanted: i64) -> bool {
-        self.files
-            .range((wanted, 0)..=(wanted, u64::MAX))
-            .next()
-            .is_some()
+        self.files.range((wanted, 0)..=(wanted, u64::MAX)).next().is_some()
     }
 
     pub(super) fn window(&self, wanted: i64) -> Vec<ChunkRange> {
@@ -321,12 +277,7 @@ impl Table {
 
     pub(super) fn counts(&mut self, now: Millis) -> Counts {
         let (due, delayed) = self.schedule.counts(now);
-        Counts {
-            due,
-            leased: self.leased,
-            delayed,
-            dead: self.dead.len(),
-        }
+        Counts { due, leased: self.leased, delayed, dead: self.dead.len() }
     }
 
     pub(super) fn len(&self) -> usize {

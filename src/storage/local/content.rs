@@ -17,10 +17,7 @@ pub(super) struct FileContent {
 impl FileContent {
     /// The size is fixed from here on: committed files never change.
     pub(super) fn new(file: File) -> Result<Self> {
-        let size = file
-            .metadata()
-            .map_err(StorageError::io("opening content"))?
-            .len();
+        let size = file.metadata().map_err(StorageError::io("opening content"))?.len();
         Ok(Self { file, size })
     }
 }
@@ -31,9 +28,7 @@ impl Content for FileContent {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
-        self.file
-            .read_at(buf, offset)
-            .map_err(StorageError::io("reading content"))
+        self.file.read_at(buf, offset).map_err(StorageError::io("reading content"))
     }
 
     fn as_file(&self) -> Option<&File> {

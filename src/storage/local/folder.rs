@@ -28,9 +28,7 @@ impl Folder {
         let what = "opening the data folder";
         std::fs::create_dir_all(path).map_err(StorageError::io(what))?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-        fs::open(path, flags, Mode::empty())
-            .map(Self)
-            .map_err(StorageError::errno(what))
+        fs::open(path, flags, Mode::empty()).map(Self).map_err(StorageError::errno(what))
     }
 
     /// A folder in this one; `None` when there is none.
@@ -81,9 +79,7 @@ impl Folder {
         };
         let stat = fs::fstat(&file).map_err(StorageError::errno("opening a file"))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(StorageError::Damaged(
-                "a name in the storage that is no plain file",
-            ));
+            return Err(StorageError::Damaged("a name in the storage that is no plain file"));
         }
         Ok(Some(file))
     }
@@ -146,8 +142,5 @@ impl Folder {
 
 /// Names a sync that failed.
 pub(super) fn sync_failed(what: &'static str) -> impl FnOnce(Errno) -> StorageError {
-    move |errno| StorageError::SyncFailed {
-        what,
-        source: errno.into(),
-    }
+    move |errno| StorageError::SyncFailed { what, source: errno.into() }
 }

@@ -26,9 +26,7 @@ pub(super) fn put(tree: &Arc<Tree>, items: &[&(Digest, Bytes)]) -> Result<()> {
         .and_then(|()| sync_files(tree, &staged))
         .and_then(|()| publish(tree, &staged));
     if put.is_err() {
-        staged
-            .iter()
-            .for_each(|(root, partial)| partial.withdraw(root));
+        staged.iter().for_each(|(root, partial)| partial.withdraw(root));
     }
     put
 }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zotferry_protocol::ids::Digest;
 
-use super::{Content, Partial, PartialKey, Result, SMALL, Storage, StorageError};
+use super::{Content, Partial, PartialKey, Result, SMALL, Storage};
 use content::FileContent;
 use folder::Folder;
 use partial::LocalPartial;
@@ -56,10 +56,7 @@ impl LocalStorage {
             storage.sync()?;
         }
         let small = Small::open(&dir.join("storage").join(name))?;
-        Ok(Self {
-            tree: Arc::new(tree),
-            small,
-        })
+        Ok(Self { tree: Arc::new(tree), small })
     }
 
     fn file(&self, root: &Digest) -> Result<Option<File>> {
@@ -81,10 +78,7 @@ impl Storage for LocalStorage {
         if let Some(file) = self.file(root)? {
             return Ok(Some(Box::new(FileContent::new(file)?)));
         }
-        Ok(self
-            .small
-            .read(root)?
-            .map(|bytes| Box::new(bytes) as Box<dyn Content>))
+        Ok(self.small.read(root)?.map(|bytes| Box::new(bytes) as Box<dyn Content>))
     }
 
     fn read_small(&self, roots: &[Digest]) -> Result<Vec<Option<Bytes>>> {
@@ -97,11 +91,7 @@ impl Storage for LocalStorage {
         if !files.is_empty() {
             group::put(&self.tree, &files)?;
         }
-        if rows.is_empty() {
-            Ok(())
-        } else {
-            self.small.put(&rows)
-        }
+        if rows.is_empty() { Ok(()) } else { self.small.put(&rows) }
     }
 
     fn partial(&self, key: &PartialKey, size: u64) -> Result<Arc<dyn Partial>> {

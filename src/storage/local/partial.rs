@@ -136,10 +136,9 @@ impl LocalPartial {
     pub(super) fn withdraw(&self, root: &Digest) {
         let mut phase = self.changing();
         let gone = match *phase {
-            Phase::Committed => self
-                .tree
-                .home(root)
-                .and_then(|home| home.unlink(&root.to_string())),
+            Phase::Committed => {
+                self.tree.home(root).and_then(|home| home.unlink(&root.to_string()))
+            }
             Phase::Open | Phase::Abandoned => self.tree.partial.unlink(&self.name),
         };
         *phase = Phase::Abandoned;
@@ -210,9 +209,7 @@ impl Partial for LocalPartial {
 
     fn resize(&self, size: u64) -> Result<()> {
         let _writing = self.writing()?;
-        self.file
-            .set_len(size)
-            .map_err(StorageError::io("resizing a partial file"))?;
+        self.file.set_len(size).map_err(StorageError::io("resizing a partial file"))?;
         self.size.store(size, Ordering::Release);
         Ok(())
     }
@@ -230,14 +227,11 @@ impl Partial for LocalPartial {
         }
         match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, size) {
             Ok(()) => Ok(()),
-            Err(Errno::OPNOTSUPP) => self
-                .file
-                .set_len(size)
-                .map_err(StorageError::io("allocating a file")),
+            Err(Errno::OPNOTSUPP) => {
+                self.file.set_len(size).map_err(StorageError::io("allocating a file"))
+            }
             Err(errno) => {
-                self.file
-                    .set_len(before)
-                    .map_err(StorageError::io("allocating a file"))?;
+                self.file.set_len(before).map_err(StorageError::io("allocating a file"))?;
                 Err(StorageError::errno("allocating a file")(errno))
             }
         }
@@ -263,9 +257,7 @@ impl Partial for LocalPartial {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
         let _reading = self.reading()?;
-        self.file
-            .read_at(buf, offset)
-            .map_err(StorageError::io("reading a partial file"))
+        self.file.read_at(buf, offset).map_err(StorageError::io("reading a partial file"))
     }
 
     fn copy_from(&self, from: &dyn Content, src: u64, dst: u64, len: u64) -> Result<()> {
@@ -290,23 +282,14 @@ impl Partial for LocalPartial {
 
     fn commit(&self, root: &Digest) -> Result<()> {
         if matches!(&self.key, PartialKey::Wanted(own) if own != root) {
-            return Err(StorageError::Misuse(
-                "a wanted file can only become its own root",
-            ));
+            return Err(StorageError::Misuse("a wanted file can only become its own root"));
         }
         self.sync_bytes()?;
         if !self.publish(root)? {
             let have = length(&self.file)?;
-            return Err(StorageError::Incomplete {
-                key: self.key,
-                have,
-                size: self.size(),
-            });
+            return Err(StorageError::Incomplete { key: self.key, have, size: self.size() });
         }
-        self.tree
-            .home(root)?
-            .sync()
-            .inspect_err(|_| self.withdraw(root))
+        self.tree.home(root)?.sync().inspect_err(|_| self.withdraw(root))
     }
 
     fn discard(&self) -> Result<()> {
@@ -322,10 +305,7 @@ impl Drop for LocalPartial {
 }
 
 fn length(file: &File) -> Result<u64> {
-    Ok(file
-        .metadata()
-        .map_err(StorageError::io("measuring a partial file"))?
-        .len())
+    Ok(file.metadata().map_err(StorageError::io("measuring a partial file"))?.len())
 }
 
 /// One write of at most [`PIECE`] bytes from the end of `rest`, which is in reverse order.
@@ -378,16 +358,11 @@ mod tests {
         let root = Digest([7; 32]);
         let key = PartialKey::Wanted(root);
         let partial = LocalPartial::begin(&tree, key, 10).unwrap();
-        partial
-            .write_at(0, &[Bytes::from_static(b"0123456789")])
-            .unwrap();
+        partial.write_at(0, &[Bytes::from_static(b"0123456789")]).unwrap();
         let failed = partial.settle(Err(sync_failed("a partial file")(Errno::IO)));
         assert!(matches!(failed, Err(StorageError::SyncFailed { .. })));
         for refused in [partial.sync(), partial.commit(&root), partial.allocate()] {
-            assert!(
-                matches!(refused, Err(StorageError::Abandoned(_))),
-                "{refused:?}"
-            );
+            assert!(matches!(refused, Err(StorageError::Abandoned(_))), "{refused:?}");
         }
         assert!(!tree.partial.has(&key.to_string()).unwrap());
         drop(partial);
@@ -406,9 +381,6 @@ mod tests {
         assert!(partial.publish(&root).unwrap());
         partial.withdraw(&root);
         assert!(!tree.has(&root).unwrap());
-        assert!(matches!(
-            partial.commit(&root),
-            Err(StorageError::Abandoned(_))
-        ));
+        assert!(matches!(partial.commit(&root), Err(StorageError::Abandoned(_))));
     }
 }

@@ -79,10 +79,7 @@ impl Small {
         wait(prepare(&mut connection))?;
         Ok(Self {
             path: path.to_owned(),
-            writer: Mutex::new(Writer {
-                connection,
-                failed: false,
-            }),
+            writer: Mutex::new(Writer { connection, failed: false }),
             readers: Mutex::default(),
         })
     }
@@ -128,17 +125,9 @@ impl Small {
         let found = self.query(async |connection| select.build().fetch_all(connection).await)?;
         let by_root = found
             .iter()
-            .map(|row| {
-                Ok((
-                    digest(row, "root")?,
-                    Bytes::copy_from_slice(blob(row, "bytes")?),
-                ))
-            })
+            .map(|row| Ok((digest(row, "root")?, Bytes::copy_from_slice(blob(row, "bytes")?))))
             .collect::<Result<HashMap<_, _>>>()?;
-        Ok(roots
-            .iter()
-            .map(|root| by_root.get(root).cloned())
-            .collect())
+        Ok(roots.iter().map(|root| by_root.get(root).cloned()).collect())
     }
 
     /// Whether a content is here.
@@ -211,14 +200,9 @@ impl Small {
     pub(super) fn remove(&self, root: &Digest) -> Result<()> {
         self.write(async |connection| {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            for delete in [
-                "DELETE FROM content WHERE root = ?",
-                "DELETE FROM page WHERE root = ?",
-            ] {
-                sqlx::query(delete)
-                    .bind(root.as_bytes())
-                    .execute(&mut *transaction)
-                    .await?;
+            for delete in ["DELETE FROM content WHERE root = ?", "DELETE FROM page WHERE root = ?"]
+            {
+                sqlx::query(delete).bind(root.as_bytes()).execute(&mut *transaction).await?;
             }
             transaction.commit().await
         })
@@ -243,11 +227,7 @@ impl Small {
         &self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>,
     ) -> Result<T> {
-        let idle = self
-            .readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = match idle {
             Some(reader) => reader,
             None => wait(options(&self.path).connect()).map_err(rows("opening small.sqlite"))?,
@@ -275,10 +255,7 @@ impl Small {
 
     fn pragma(&self, pragma: String) {
         self.write(async |connection| {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(pragma))
-                .execute(connection)
-                .await
-                .map(drop)
+            sqlx::raw_sql(sqlx::AssertSqlSafe(pragma)).execute(connection).await.map(drop)
         })
         .expect("a pragma");
     }
@@ -298,25 +275,18 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// Makes the schema in an empty database, and refuses one of a later program.
 async fn prepare(connection: &mut SqliteConnection) -> Result<()> {
     let what = "opening small.sqlite";
-    let mut transaction = connection
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(rows(what))?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(rows(what))?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version")
         .fetch_one(&mut *transaction)
         .await
         .map_err(rows(what))?;
     match version {
-        0 => sqlx::raw_sql(CREATE)
-            .execute(&mut *transaction)
-            .await
-            .map(drop)
-            .map_err(rows(what))?,
+        0 => {
+            sqlx::raw_sql(CREATE).execute(&mut *transaction).await.map(drop).map_err(rows(what))?
+        }
         SCHEMA => {}
         _ => {
-            return Err(StorageError::Misuse(
-                "small.sqlite was written by a later version",
-            ));
+            return Err(StorageError::Misuse("small.sqlite was written by a later version"));
         }
     }
     transaction.commit().await.map_err(rows(what))
@@ -334,10 +304,9 @@ fn digest(row: &SqliteRow, column: &'static str) -> Result<Digest> {
 fn rows(what: &'static str) -> impl FnOnce(sqlx::Error) -> StorageError {
     move |source| match result_code(&source) {
         Some(FULL) => StorageError::NoSpace(what),
-        Some(FSYNC_FAILED | FOLDER_FSYNC_FAILED) => StorageError::SyncFailed {
-            what: "small.sqlite",
-            source: std::io::Error::other(source),
-        },
+        Some(FSYNC_FAILED | FOLDER_FSYNC_FAILED) => {
+            StorageError::SyncFailed { what: "small.sqlite", source: std::io::Error::other(source) }
+        }
         _ => StorageError::Rows { what, source },
     }
 }

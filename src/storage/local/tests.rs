@@ -42,15 +42,8 @@ fn content_outlives_the_process() {
     drop((partial, storage));
 
     let storage = LocalStorage::open(dir.path()).unwrap();
-    assert!(
-        items
-            .iter()
-            .all(|(root, _)| storage.contains(root).unwrap())
-    );
-    assert_eq!(
-        storage.digests(&items[0].0, 0).unwrap(),
-        Some(vec![items[1].0])
-    );
+    assert!(items.iter().all(|(root, _)| storage.contains(root).unwrap()));
+    assert_eq!(storage.digests(&items[0].0, 0).unwrap(), Some(vec![items[1].0]));
     assert!(storage.partial(&key, 5).unwrap().existed());
 }
 
@@ -68,11 +61,7 @@ fn nobody_else_can_read_the_storage() {
         let mode = metadata.permissions().mode() & 0o777;
         assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", path.display());
         if metadata.is_dir() {
-            left.extend(
-                fs::read_dir(&path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
+            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         }
         seen += 1;
     }
@@ -169,10 +158,7 @@ fn full_rows_are_no_space() {
     let many: Vec<_> = (0..100).map(|n| item(n, 10_000)).collect();
     let error = storage.put_many(&many).unwrap_err();
     assert!(matches!(error, StorageError::NoSpace(_)), "{error}");
-    assert!(
-        many.iter()
-            .all(|(root, _)| !storage.contains(root).unwrap())
-    );
+    assert!(many.iter().all(|(root, _)| !storage.contains(root).unwrap()));
     storage.put_many(&many[..1]).unwrap();
     assert!(storage.contains(&many[0].0).unwrap());
 }

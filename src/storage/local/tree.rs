@@ -60,26 +60,18 @@ impl Tree {
 
     /// Whether content of this root is here as a file.
     pub(super) fn has(&self, root: &Digest) -> Result<bool> {
-        self.home_if_any(root)?
-            .map_or(Ok(false), |home| home.has(&root.to_string()))
+        self.home_if_any(root)?.map_or(Ok(false), |home| home.has(&root.to_string()))
     }
 
     /// Takes the lock on a partial file; whoever gets it opens the file and unlocks at the end.
     pub(super) fn lock(&self, key: PartialKey) -> Result<()> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.insert(key) {
-            Ok(())
-        } else {
-            Err(StorageError::Busy(key))
-        }
+        if open.insert(key) { Ok(()) } else { Err(StorageError::Busy(key)) }
     }
 
     /// Gives the lock back.
     pub(super) fn unlock(&self, key: &PartialKey) {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(key);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 

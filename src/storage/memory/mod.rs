@@ -124,10 +124,7 @@ impl Storage for MemoryStorage {
         let Some(bytes) = state.contents.get(root).cloned() else {
             return Ok(None);
         };
-        Ok(Some(Box::new(MemoryContent {
-            bytes,
-            state: Arc::clone(&self.state),
-        })))
+        Ok(Some(Box::new(MemoryContent { bytes, state: Arc::clone(&self.state) })))
     }
 
     fn read_small(&self, roots: &[Digest]) -> Result<Vec<Option<Bytes>>> {
@@ -143,14 +140,9 @@ impl Storage for MemoryStorage {
 
     fn put_many(&self, items: &[(Digest, Bytes)]) -> Result<()> {
         let mut state = self.lock();
-        let new: Vec<_> = items
-            .iter()
-            .filter(|(root, _)| !state.contents.contains_key(root))
-            .collect();
-        state.room_for(
-            new.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
-            "small content",
-        )?;
+        let new: Vec<_> =
+            items.iter().filter(|(root, _)| !state.contents.contains_key(root)).collect();
+        state.room_for(new.iter().map(|(_, bytes)| bytes.len() as u64).sum(), "small content")?;
         state.step(Act::Sync)?;
         let new: Vec<_> = new.into_iter().cloned().collect();
         state.contents.extend(new);
@@ -171,10 +163,7 @@ impl Storage for MemoryStorage {
     fn put_digests(&self, root: &Digest, page: u32, digests: &[Digest]) -> Result<()> {
         let mut state = self.lock();
         state.step(Act::Sync)?;
-        state
-            .pages
-            .entry((*root, page))
-            .or_insert_with(|| digests.to_vec());
+        state.pages.entry((*root, page)).or_insert_with(|| digests.to_vec());
         Ok(())
     }
 
@@ -188,12 +177,9 @@ impl Storage for MemoryStorage {
         let mut state = self.lock();
         state.step(Act::Read)?;
         let kept = state.pages.range((*root, 0)..=(*root, u32::MAX));
-        let kept: Vec<_> = kept
-            .map(|((_, page), digests)| (*page, merkle::root(digests)))
-            .collect();
-        let gapless = (0..)
-            .zip(&kept)
-            .all(|(expected, (page, _))| expected == *page);
+        let kept: Vec<_> =
+            kept.map(|((_, page), digests)| (*page, merkle::root(digests))).collect();
+        let gapless = (0..).zip(&kept).all(|(expected, (page, _))| expected == *page);
         let roots: Vec<_> = kept.into_iter().map(|(_, subtree)| subtree).collect();
         Ok((gapless && !roots.is_empty()).then_some(roots))
     }
@@ -230,9 +216,6 @@ impl Content for MemoryContent {
 
 impl StorageError {
     fn accident(what: &'static str) -> Self {
-        Self::Io {
-            what,
-            source: std::io::Error::other("an accident was ordered"),
-        }
+        Self::Io { what, source: std::io::Error::other("an accident was ordered") }
     }
 }

@@ -34,24 +34,14 @@ impl MemoryPartial {
         if !held.open.insert(key) {
             return Err(StorageError::Busy(key));
         }
-        let existed = held
-            .partials
-            .get(&key)
-            .is_some_and(|file| file.bytes.len() as u64 == size);
+        let existed = held.partials.get(&key).is_some_and(|file| file.bytes.len() as u64 == size);
         if !existed {
             held.partials.insert(key, PartialFile::default());
         }
         let life = held.life;
         drop(held);
         let phase = Mutex::new(Phase::Open);
-        Ok(Self {
-            state,
-            key,
-            size: AtomicU64::new(size),
-            existed,
-            life,
-            phase,
-        })
+        Ok(Self { state, key, size: AtomicU64::new(size), existed, life, phase })
     }
 
     /// The shared state, while power is on and this handle belongs to this life.
@@ -91,10 +81,7 @@ impl MemoryPartial {
 
     /// Makes the file at least `end` bytes long, if the disk has room; returns its bytes.
     fn grow<'s>(&self, state: &'s mut State, end: u64) -> Result<&'s mut Vec<u8>> {
-        let have = state
-            .partials
-            .get(&self.key)
-            .map_or(0, |file| file.bytes.len());
+        let have = state.partials.get(&self.key).map_or(0, |file| file.bytes.len());
         let end = usize::try_from(end).unwrap_or(usize::MAX).max(have);
         state.room_for((end - have) as u64, "a partial file")?;
         let bytes = &mut state.partials.entry(self.key).or_default().bytes;
@@ -176,17 +163,12 @@ impl Partial for MemoryPartial {
 
     fn commit(&self, root: &Digest) -> Result<()> {
         if matches!(&self.key, PartialKey::Wanted(own) if own != root) {
-            return Err(StorageError::Misuse(
-                "a wanted file can only become its own root",
-            ));
+            return Err(StorageError::Misuse("a wanted file can only become its own root"));
         }
         self.sync()?;
         let mut state = self.syncing()?;
         let size = self.size();
-        let have = state
-            .partials
-            .get(&self.key)
-            .map_or(0, |file| file.bytes.len() as u64);
+        let have = state.partials.get(&self.key).map_or(0, |file| file.bytes.len() as u64);
         if have == size
             && let Some(file) = state.partials.remove(&self.key)
         {
@@ -194,11 +176,7 @@ impl Partial for MemoryPartial {
         } else if state.contents.contains_key(root) {
             state.partials.remove(&self.key);
         } else {
-            return Err(StorageError::Incomplete {
-                key: self.key,
-                have,
-                size,
-            });
+            return Err(StorageError::Incomplete { key: self.key, have, size });
         }
         *self.phase() = Phase::Committed;
         Ok(())

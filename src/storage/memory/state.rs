@@ -88,18 +88,12 @@ impl State {
     pub(super) fn free(&self) -> u64 {
         let contents: usize = self.contents.values().map(Bytes::len).sum();
         let partials: usize = self.partials.values().map(|file| file.bytes.len()).sum();
-        self.capacity
-            .unwrap_or(u64::MAX)
-            .saturating_sub((contents + partials) as u64)
+        self.capacity.unwrap_or(u64::MAX).saturating_sub((contents + partials) as u64)
     }
 
     /// Fails unless `more` bytes fit.
     pub(super) fn room_for(&self, more: u64, what: &'static str) -> Result<()> {
-        if more > self.free() {
-            Err(StorageError::NoSpace(what))
-        } else {
-            Ok(())
-        }
+        if more > self.free() { Err(StorageError::NoSpace(what)) } else { Ok(()) }
     }
 
     /// Loses what is not durable, and forgets accidents and handles.

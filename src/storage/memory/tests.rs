@@ -25,11 +25,7 @@ fn a_crash_takes_what_was_not_synced() {
     let key = PartialKey::Wanted(item(1, 1).0);
     let never = PartialKey::staging();
     let _before = half_synced(&storage, key);
-    storage
-        .partial(&never, 4)
-        .unwrap()
-        .write_at(0, &[Bytes::from_static(b"x")])
-        .unwrap();
+    storage.partial(&never, 4).unwrap().write_at(0, &[Bytes::from_static(b"x")]).unwrap();
     let kept = item(2, 10);
     storage.put_many(std::slice::from_ref(&kept)).unwrap();
     storage.crash();
@@ -51,11 +47,7 @@ fn handles_do_not_outlive_a_crash() {
     let before = half_synced(&storage, key);
     storage.crash();
     let after = storage.partial(&key, 4).unwrap();
-    for dead in [
-        before.sync(),
-        before.write_at(0, &[]),
-        before.commit(&item(1, 1).0),
-    ] {
+    for dead in [before.sync(), before.write_at(0, &[]), before.commit(&item(1, 1).0)] {
         assert!(matches!(dead, Err(StorageError::Abandoned(_))), "{dead:?}");
     }
     drop(before);
@@ -71,10 +63,7 @@ fn a_failed_sync_abandons_the_file() {
     let key = PartialKey::staging();
     let partial = half_synced(&storage, key);
     storage.fail_syncs(1);
-    assert!(matches!(
-        partial.sync(),
-        Err(StorageError::SyncFailed { .. })
-    ));
+    assert!(matches!(partial.sync(), Err(StorageError::SyncFailed { .. })));
     assert!(matches!(partial.sync(), Err(StorageError::Abandoned(_))));
     assert!(storage.partials().unwrap().is_empty());
     drop(partial);
@@ -127,10 +116,7 @@ fn bits_can_be_flipped() {
     storage.put_many(&[(root, bytes)]).unwrap();
     assert!(storage.flip(&root, 1));
     assert!(!storage.flip(&root, 2));
-    assert_eq!(
-        &storage.read_small(&[root]).unwrap()[0].clone().unwrap()[..],
-        [4, 5]
-    );
+    assert_eq!(&storage.read_small(&[root]).unwrap()[0].clone().unwrap()[..], [4, 5]);
     let key = PartialKey::staging();
     let partial = half_synced(&storage, key);
     assert!(storage.flip_partial(&key, 0));
@@ -148,9 +134,8 @@ fn power_can_go_at_every_step() {
     for steps in 0..5 {
         let storage = MemoryStorage::default();
         storage.power_off_after(steps);
-        let done = items
-            .iter()
-            .take_while(|&item| storage.put_many(std::slice::from_ref(item)).is_ok());
+        let done =
+            items.iter().take_while(|&item| storage.put_many(std::slice::from_ref(item)).is_ok());
         let done = done.count();
         assert_eq!(done as u64, steps.min(3));
         assert_eq!(storage.is_off(), steps <= 3);

@@ -13,7 +13,7 @@ use sqlx::{Row, SqliteConnection};
 use zotferry_protocol::ids::{Digest, Millis, OpId, ResourceId, Role};
 
 use super::columns::{
-    Hex, checked, digests, integer, list, maybe_checked, maybe_number, number, parsed,
+    Hex, checked, digests, hex_text, integer, list, maybe_checked, maybe_number, number, parsed,
 };
 use super::error::CatalogError;
 use super::{ChannelNo, SiteNo, WantedNo};
@@ -151,19 +151,22 @@ pub(super) struct NewData<'a> {
 
 impl NewData<'_> {
     fn columns(&self) -> impl Serialize {
-        let digests = self
-            .digests
-            .map(|digests| digests.iter().map(|digest| hex::encode(digest.0)).collect::<String>());
+        let digests = self.digests.map(|digests| {
+            digests
+                .iter()
+                .map(|digest| hex_text(&digest.0))
+                .collect::<String>()
+        });
         (
             self.hash.as_str().to_owned(),
             self.role.as_str(),
-            hex::encode(self.root.0),
+            hex_text(&self.root.0),
             self.size,
             self.mime.to_owned(),
             self.source.as_str(),
             digests,
             self.site,
-            hex::encode(self.op_id.0),
+            hex_text(&self.op_id.0),
         )
     }
 
@@ -252,10 +255,25 @@ pub(super) async fn write(
         Origin::MadeHere => MADE_HERE,
     };
     let columns = list(new.iter().map(NewData::columns));
-    sqlx::query(insert).bind(channel).bind(columns).bind(now).execute(&mut *tx).await?;
-    let last: HashMap<_, _> =
-        new.iter().map(|d| ((d.hash.as_str(), d.role.as_str()), d.root)).collect();
-    let kept = list(last.into_iter().map(|((hash, role), root)| (hash, role, Hex(&root.0))));
-    sqlx::query(SUPERSEDE).bind(channel).bind(kept).bind(now).execute(tx).await?;
+    sqlx::query(insert)
+        .bind(channel)
+        .bind(columns)
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+    let last: HashMap<_, _> = new
+        .iter()
+        .map(|d| ((d.hash.as_str(), d.role.as_str()), d.root))
+        .collect();
+    let kept = list(
+        last.into_iter()
+            .map(|((hash, role), root)| (hash, role, Hex(&root.0))),
+    );
+    sqlx::query(SUPERSEDE)
+        .bind(channel)
+        .bind(kept)
+        .bind(now)
+        .execute(tx)
+        .await?;
     Ok(())
 }

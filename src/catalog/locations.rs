@@ -34,6 +34,17 @@ impl LocationState {
     }
 }
 
+impl std::str::FromStr for LocationState {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "pending" => Ok(Self::Pending),
+            "listed" => Ok(Self::Listed),
+            _ => Err("not a state of a location"),
+        }
+    }
+}
+
 /// A verified location record, to be kept.
 #[derive(Debug, Clone)]
 pub struct NewLocation {
@@ -133,7 +144,10 @@ pub struct Lag {
 
 macro_rules! select_locations {
     ($rest:literal) => {
-        concat!("SELECT l.*, s.site_id, s.url FROM location l JOIN site s ON s.id = l.site ", $rest)
+        concat!(
+            "SELECT l.*, s.site_id, s.url FROM location l JOIN site s ON s.id = l.site ",
+            $rest
+        )
     };
 }
 
@@ -148,10 +162,7 @@ fn location(row: &SqliteRow) -> Result<Location, CatalogError> {
         deleted: row.try_get("deleted")?,
         serial: number(row, "serial")?,
         record: row.try_get("record")?,
-        state: match row.try_get("state")? {
-            "pending" => LocationState::Pending,
-            _ => LocationState::Listed,
-        },
+        state: parsed(row, "state")?,
         foreign: row.try_get("is_foreign")?,
         acked_seq: number(row, "acked_seq")?,
         reported_seq: number(row, "reported_seq")?,
@@ -247,7 +258,10 @@ impl Catalog {
     pub async fn channels_at(&self, site: SiteNo) -> Result<Vec<ChannelNo>, CatalogError> {
         let sql = "SELECT channel FROM location WHERE site = ?1 AND deleted = 0 ORDER BY channel";
         let mut reader = self.reader().await?;
-        Ok(sqlx::query_scalar(sql).bind(site).fetch_all(&mut *reader).await?)
+        Ok(sqlx::query_scalar(sql)
+            .bind(site)
+            .fetch_all(&mut *reader)
+            .await?)
     }
 
     /// PKT-30: the record that lets a site speak for a channel; `None` when there never was one.
@@ -269,7 +283,11 @@ impl Catalog {
         let Some(row) = row else { return Ok(None) };
         let (location, site) = (location(&row)?, site(&row)?);
         let channel = channel_in(&mut snapshot, location.channel).await?;
-        Ok(Some(Located { channel, site, location }))
+        Ok(Some(Located {
+            channel,
+            site,
+            location,
+        }))
     }
 
     /// A location has proved itself, or has to again.
@@ -341,7 +359,12 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         let to = integer(to)?;
         let mut tx = self.begin().await?;
-        sqlx::query(sql).bind(channel).bind(site).bind(to).execute(&mut *tx).await?;
+        sqlx::query(sql)
+            .bind(channel)
+            .bind(site)
+            .bind(to)
+            .execute(&mut *tx)
+            .await?;
         self.commit(tx).await
     }
 

@@ -15,7 +15,7 @@ use super::channels::{Channel, channel_in};
 use super::columns::{Hex, VersionBytes, integer, list};
 use super::data::{self, NewData, Origin, Source};
 use super::error::CatalogError;
-use super::filing::{Content, Filing, Tree};
+use super::filing::{Content, Entered, Filing, Tree};
 use super::{Catalog, ChannelNo};
 
 /// Who may see an entry: Hubzilla's four columns.
@@ -134,14 +134,21 @@ impl Catalog {
         now: Millis,
     ) -> Result<Vec<Result<Filed, Clash>>, CatalogError> {
         for put in &batch.puts {
-            put.folders.iter().chain([&put.name]).try_for_each(|name| check_name(name))?;
+            put.folders
+                .iter()
+                .chain([&put.name])
+                .try_for_each(|name| check_name(name))?;
         }
         let mut tx = self.begin().await?;
         let before = channel_in(&mut tx, batch.channel).await?;
         let tree = Tree::load(&mut tx, batch.channel, &batch.puts).await?;
         let mut filing = Filing::new(batch, tree, author, before.hlc, before.seq);
-        let filed = batch.puts.iter().map(|put| filing.file(put)).collect::<Result<_, _>>()?;
-        write(&mut tx, &filing, now).await?;
+        let filed = batch
+            .puts
+            .iter()
+            .map(|put| filing.file(put))
+            .collect::<Result<_, _>>()?;
+        write(&mut tx, batch.channel, &filing.finish(), now).await?;
         check_quota(&mut tx, &before).await?;
         self.commit(tx).await?;
         Ok(filed)
@@ -150,18 +157,18 @@ impl Catalog {
 
 async fn write(
     tx: &mut SqliteConnection,
-    filing: &Filing<'_>,
+    channel: ChannelNo,
+    entered: &Entered<'_>,
     now: Millis,
 ) -> Result<(), CatalogError> {
-    let channel = filing.channel();
-    attach::upsert(tx, channel, filing.changed()).await?;
-    let contents: Vec<_> = filing.contents().iter().map(new_data).collect();
+    attach::upsert(tx, channel, &entered.rows).await?;
+    let contents: Vec<_> = entered.contents.iter().map(new_data).collect();
     arrive_at_last(tx, channel, &contents).await?;
     data::write(tx, channel, Origin::MadeHere, &contents, now).await?;
     sqlx::query("UPDATE channel SET seq = ?2, hlc = ?3 WHERE id = ?1")
         .bind(channel)
-        .bind(integer(filing.seq())?)
-        .bind(filing.hlc().cast_signed())
+        .bind(integer(entered.seq)?)
+        .bind(entered.hlc.cast_signed())
         .execute(tx)
         .await?;
     Ok(())
@@ -193,7 +200,11 @@ async fn arrive_at_last(
            AND d.root = unhex(j.value ->> 1) AND d.state IN ('wanted', 'failed')",
     )
     .bind(channel)
-    .bind(list(contents.iter().map(|content| (content.hash, Hex(&content.root.0)))))
+    .bind(list(
+        contents
+            .iter()
+            .map(|content| (content.hash, Hex(&content.root.0))),
+    ))
     .fetch_all(&mut *tx)
     .await?;
     mark_present(tx, &awaited).await?;

@@ -4,7 +4,7 @@ CREATE TABLE attach (
     channel         INTEGER NOT NULL REFERENCES channel (id),
     hash            TEXT NOT NULL CHECK (length(hash) BETWEEN 1 AND 64),
     creator         TEXT NOT NULL,
-    filename        TEXT NOT NULL CHECK (length(CAST(filename AS BLOB)) BETWEEN 1 AND 255),
+    filename        TEXT NOT NULL CHECK (octet_length(filename) BETWEEN 1 AND 255),
     filetype        TEXT NOT NULL,
     filesize        INTEGER NOT NULL CHECK (filesize >= 0),
     revision        INTEGER NOT NULL,

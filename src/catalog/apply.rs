@@ -64,10 +64,7 @@ pub struct Apply<'c> {
 impl Catalog {
     /// Begins to apply a packet.
     pub async fn begin_apply(&self) -> Result<Apply<'_>, CatalogError> {
-        Ok(Apply {
-            catalog: self,
-            tx: self.begin().await?,
-        })
+        Ok(Apply { catalog: self, tx: self.begin().await? })
     }
 }
 
@@ -156,9 +153,7 @@ async fn outcome(
     channel: ChannelNo,
     wants: &[Want],
 ) -> Result<Vec<Wanted>, CatalogError> {
-    let names = wants
-        .iter()
-        .map(|want| (&want.hash, want.role, Hex(&want.root.0)));
+    let names = wants.iter().map(|want| (&want.hash, want.role, Hex(&want.root.0)));
     let rows = sqlx::query(
         "SELECT d.id, d.state,
                 EXISTS (SELECT 1 FROM data same WHERE same.root = d.root AND same.held = 1) AS held
@@ -175,9 +170,5 @@ async fn outcome(
 }
 
 fn wanted(row: &SqliteRow) -> Result<Wanted, CatalogError> {
-    Ok(Wanted {
-        id: row.try_get("id")?,
-        state: parsed(row, "state")?,
-        held: row.try_get("held")?,
-    })
+    Ok(Wanted { id: row.try_get("id")?, state: parsed(row, "state")?, held: row.try_get("held")? })
 }

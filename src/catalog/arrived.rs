@@ -45,15 +45,8 @@ pub(super) async fn mark_present(
         return Ok(0);
     }
     let ids = list(ids);
-    sqlx::query(HELD_ANYWAY)
-        .bind(&ids)
-        .execute(&mut *tx)
-        .await?;
-    let present = sqlx::query(PRESENT)
-        .bind(&ids)
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
+    sqlx::query(HELD_ANYWAY).bind(&ids).execute(&mut *tx).await?;
+    let present = sqlx::query(PRESENT).bind(&ids).execute(&mut *tx).await?.rows_affected();
     sqlx::query(LAST_PRESENT).bind(&ids).execute(tx).await?;
     Ok(present)
 }
@@ -136,9 +129,7 @@ impl Catalog {
         .bind(list(ids))
         .fetch_all(&mut *tx)
         .await?;
-        let roots = rows
-            .iter()
-            .map(|row| checked(row, "root", Digest::from_slice));
+        let roots = rows.iter().map(|row| checked(row, "root", Digest::from_slice));
         let mut roots = roots.collect::<Result<Vec<_>, _>>()?;
         roots.sort_unstable();
         roots.dedup();
@@ -159,11 +150,8 @@ async fn unnamed(tx: &mut SqliteConnection, roots: &[Digest]) -> Result<Vec<Dige
     rows.iter()
         .map(|row| {
             let index: i64 = row.try_get("key")?;
-            let root = usize::try_from(index)
-                .ok()
-                .and_then(|index| roots.get(index));
-            root.copied()
-                .ok_or_else(|| CatalogError::Corrupt("a list came back longer".into()))
+            let root = usize::try_from(index).ok().and_then(|index| roots.get(index));
+            root.copied().ok_or_else(|| CatalogError::Corrupt("a list came back longer".into()))
         })
         .collect()
 }

@@ -91,14 +91,7 @@ impl Serialize for Columns<'_> {
         row.serialize_element(&a.flags)?;
         row.serialize_element(&a.is_dir)?;
         row.serialize_element(&a.is_photo)?;
-        for text in [
-            &a.created,
-            &a.edited,
-            &a.allow_cid,
-            &a.allow_gid,
-            &a.deny_cid,
-            &a.deny_gid,
-        ] {
+        for text in [&a.created, &a.edited, &a.allow_cid, &a.allow_gid, &a.deny_cid, &a.deny_gid] {
             row.serialize_element(text)?;
         }
         row.serialize_element(&Hex(&a.extra))?;
@@ -149,11 +142,7 @@ pub(super) fn attach(row: &SqliteRow) -> Result<Attach, CatalogError> {
         filetype: row.try_get("filetype")?,
         filesize: number(row, "filesize")?,
         revision: number(row, "revision")?,
-        folder: if folder.is_empty() {
-            None
-        } else {
-            Some(parsed(row, "folder")?)
-        },
+        folder: if folder.is_empty() { None } else { Some(parsed(row, "folder")?) },
         flags: row.try_get("flags")?,
         is_dir: row.try_get("is_dir")?,
         is_photo: row.try_get("is_photo")?,
@@ -168,9 +157,7 @@ pub(super) fn attach(row: &SqliteRow) -> Result<Attach, CatalogError> {
         executable: row.try_get("executable")?,
         place_version: VersionBytes(row.try_get("place_version")?),
         meta_version: VersionBytes(row.try_get("meta_version")?),
-        content_version: row
-            .try_get::<Option<_>, _>("content_version")?
-            .map(VersionBytes),
+        content_version: row.try_get::<Option<_>, _>("content_version")?.map(VersionBytes),
         root: maybe_checked(row, "root", Digest::from_slice)?,
         op_id: checked(row, "op_id", OpId::from_slice)?,
         seq: maybe_number(row, "seq")?,
@@ -187,10 +174,7 @@ pub(super) fn check_name(name: &str) -> Result<(), CatalogError> {
         _ if name.contains('\0') => "it contains a NUL",
         _ => return Ok(()),
     };
-    Err(CatalogError::BadName {
-        name: name.into(),
-        why,
-    })
+    Err(CatalogError::BadName { name: name.into(), why })
 }
 
 /// NUL would end a text half way inside SQLite's functions; numbers there are signed.
@@ -229,11 +213,7 @@ pub(super) async fn upsert(
     if columns.is_empty() {
         return Ok(());
     }
-    sqlx::query(ATTACH_UPSERT)
-        .bind(channel)
-        .bind(list(columns))
-        .execute(tx)
-        .await?;
+    sqlx::query(ATTACH_UPSERT).bind(channel).bind(list(columns)).execute(tx).await?;
     Ok(())
 }
 
@@ -251,9 +231,7 @@ pub(super) async fn load(
     .bind(list(hashes))
     .fetch_all(connection)
     .await?;
-    rows.iter()
-        .map(|row| attach(row).map(|a| (a.hash.clone(), a)))
-        .collect()
+    rows.iter().map(|row| attach(row).map(|a| (a.hash.clone(), a))).collect()
 }
 
 impl Catalog {
@@ -302,10 +280,7 @@ mod tests {
         let mut folder = entry("d1", Some("d0"), "dir");
         (folder.is_dir, folder.root, folder.content_version) = (true, None, None);
         hub.store(&[file.clone(), folder.clone()]).await;
-        assert_eq!(
-            hub.entry(hub.alice, &file.hash).await.expect("read"),
-            Some(file.clone())
-        );
+        assert_eq!(hub.entry(hub.alice, &file.hash).await.expect("read"), Some(file.clone()));
         let hashes = [resource("d1"), resource("nothing"), resource("f1")];
         let found = hub.entries(hub.alice, &hashes).await.expect("read");
         assert_eq!(found.len(), 2);
@@ -313,10 +288,7 @@ mod tests {
         file.filename = "b.txt".into();
         file.seq = None;
         hub.store(&[file.clone()]).await;
-        assert_eq!(
-            hub.entry(hub.alice, &file.hash).await.expect("read"),
-            Some(file)
-        );
+        assert_eq!(hub.entry(hub.alice, &file.hash).await.expect("read"), Some(file));
     }
 
     /// SYNC-9: names travel as bytes; the only ones refused are those that name no entry.
@@ -342,27 +314,18 @@ mod tests {
             "\u{fffd}",
             &long,
         ];
-        let rows: Vec<_> = names
-            .iter()
-            .enumerate()
-            .map(|(n, name)| entry(&format!("h{n}"), None, name))
-            .collect();
+        let rows: Vec<_> =
+            names.iter().enumerate().map(|(n, name)| entry(&format!("h{n}"), None, name)).collect();
         hub.store(&rows).await;
         for row in rows {
-            let found = hub
-                .by_path(hub.alice, &[&row.filename])
-                .await
-                .expect("read");
+            let found = hub.by_path(hub.alice, &[&row.filename]).await.expect("read");
             assert_eq!(found, Some(row));
         }
         let too_long = "x".repeat(256);
         for name in ["", ".", "..", "a/b", "a\0b", &too_long] {
             let mut tx = hub.begin().await.expect("writer");
             let refused = upsert(&mut tx, hub.alice, &[entry("bad", None, name)]).await;
-            assert!(
-                matches!(refused, Err(CatalogError::BadName { .. })),
-                "{name:?}"
-            );
+            assert!(matches!(refused, Err(CatalogError::BadName { .. })), "{name:?}");
         }
     }
 }

@@ -65,11 +65,8 @@ pub struct Channel {
 impl Channel {
     /// Bytes that may still be announced or put.
     pub fn room(&self) -> u64 {
-        self.quota.map_or(u64::MAX, |quota| {
-            quota
-                .saturating_sub(self.used)
-                .saturating_sub(self.reserved)
-        })
+        self.quota
+            .map_or(u64::MAX, |quota| quota.saturating_sub(self.used).saturating_sub(self.reserved))
     }
 }
 
@@ -135,8 +132,7 @@ async fn last_hlc(connection: &mut SqliteConnection, id: ChannelNo) -> Result<u6
         .bind(id)
         .fetch_optional(connection)
         .await?;
-    last.map(i64::cast_unsigned)
-        .ok_or(CatalogError::UnknownChannel)
+    last.map(i64::cast_unsigned).ok_or(CatalogError::UnknownChannel)
 }
 
 async fn store_hlc(
@@ -161,27 +157,22 @@ impl Catalog {
     ) -> Result<Channel, CatalogError> {
         let quota = new.quota.map(integer).transpose()?;
         let mut tx = self.begin().await?;
-        let added = sqlx::query(
-            "INSERT INTO channel (portable_id, guid, nick, public_pem, replica, quota, created)
+        let added =
+            sqlx::query(
+                "INSERT INTO channel (portable_id, guid, nick, public_pem, replica, quota, created)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )
-        .bind(new.portable_id.as_str())
-        .bind(&new.guid)
-        .bind(&new.nick)
-        .bind(&new.public_pem)
-        .bind(new.replica.as_bytes())
-        .bind(quota)
-        .bind(integer(now.0)?)
-        .execute(&mut *tx)
-        .await
-        .map_err(CatalogError::from)
-        .map_err(|error| {
-            if error.is_taken() {
-                CatalogError::ChannelTaken
-            } else {
-                error
-            }
-        })?;
+            )
+            .bind(new.portable_id.as_str())
+            .bind(&new.guid)
+            .bind(&new.nick)
+            .bind(&new.public_pem)
+            .bind(new.replica.as_bytes())
+            .bind(quota)
+            .bind(integer(now.0)?)
+            .execute(&mut *tx)
+            .await
+            .map_err(CatalogError::from)
+            .map_err(|error| if error.is_taken() { CatalogError::ChannelTaken } else { error })?;
         let channel = channel_in(&mut tx, added.last_insert_rowid()).await?;
         self.commit(tx).await?;
         Ok(channel)
@@ -227,8 +218,7 @@ impl Catalog {
     /// Sets the bytes a channel may use; `None` = no limit. What is there already stays.
     pub async fn set_quota(&self, id: ChannelNo, quota: Option<u64>) -> Result<(), CatalogError> {
         let change = sqlx::query("UPDATE channel SET quota = ?2 WHERE id = ?1").bind(id);
-        self.change_channel(change.bind(quota.map(integer).transpose()?))
-            .await
+        self.change_channel(change.bind(quota.map(integer).transpose()?)).await
     }
 
     /// Gives a channel a new replica, as after a restore or roll-back: versions are counted afresh.

@@ -93,10 +93,7 @@ pub(super) fn maybe_checked<T, E: std::fmt::Display>(
     check: fn(&[u8]) -> Result<T, E>,
 ) -> Result<Option<T>, CatalogError> {
     let bytes: Option<&[u8]> = row.try_get(column)?;
-    bytes
-        .map(check)
-        .transpose()
-        .map_err(|why| damage(column, &why))
+    bytes.map(check).transpose().map_err(|why| damage(column, &why))
 }
 
 /// An integer column that is never negative.
@@ -108,10 +105,7 @@ pub(super) fn number(row: &SqliteRow, column: &str) -> Result<u64, CatalogError>
 /// An integer column that is never negative, or NULL.
 pub(super) fn maybe_number(row: &SqliteRow, column: &str) -> Result<Option<u64>, CatalogError> {
     let value: Option<i64> = row.try_get(column)?;
-    value
-        .map(u64::try_from)
-        .transpose()
-        .map_err(|why| damage(column, &why))
+    value.map(u64::try_from).transpose().map_err(|why| damage(column, &why))
 }
 
 /// Digests stored one after the other.

@@ -151,12 +151,9 @@ pub(super) struct NewData<'a> {
 
 impl NewData<'_> {
     fn columns(&self) -> impl Serialize {
-        let digests = self.digests.map(|digests| {
-            digests
-                .iter()
-                .map(|digest| hex_text(&digest.0))
-                .collect::<String>()
-        });
+        let digests = self
+            .digests
+            .map(|digests| digests.iter().map(|digest| hex_text(&digest.0)).collect::<String>());
         (
             self.hash.as_str().to_owned(),
             self.role.as_str(),
@@ -255,25 +252,10 @@ pub(super) async fn write(
         Origin::MadeHere => MADE_HERE,
     };
     let columns = list(new.iter().map(NewData::columns));
-    sqlx::query(insert)
-        .bind(channel)
-        .bind(columns)
-        .bind(now)
-        .execute(&mut *tx)
-        .await?;
-    let last: HashMap<_, _> = new
-        .iter()
-        .map(|d| ((d.hash.as_str(), d.role.as_str()), d.root))
-        .collect();
-    let kept = list(
-        last.into_iter()
-            .map(|((hash, role), root)| (hash, role, Hex(&root.0))),
-    );
-    sqlx::query(SUPERSEDE)
-        .bind(channel)
-        .bind(kept)
-        .bind(now)
-        .execute(tx)
-        .await?;
+    sqlx::query(insert).bind(channel).bind(columns).bind(now).execute(&mut *tx).await?;
+    let last: HashMap<_, _> =
+        new.iter().map(|d| ((d.hash.as_str(), d.role.as_str()), d.root)).collect();
+    let kept = list(last.into_iter().map(|((hash, role), root)| (hash, role, Hex(&root.0))));
+    sqlx::query(SUPERSEDE).bind(channel).bind(kept).bind(now).execute(tx).await?;
     Ok(())
 }

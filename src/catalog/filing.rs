@@ -49,10 +49,7 @@ impl Tree {
             }
             tree.read(connection, channel, &list(asked)).await?;
             walks.retain_mut(|(put, at)| {
-                let next = put
-                    .folders
-                    .get(level)
-                    .and_then(|name| tree.folder(at.as_ref(), name));
+                let next = put.folders.get(level).and_then(|name| tree.folder(at.as_ref(), name));
                 let goes_on = next.is_some();
                 *at = next;
                 goes_on
@@ -82,15 +79,8 @@ impl Tree {
     }
 
     fn add(&mut self, row: Attach) {
-        let bearers = self
-            .names
-            .entry((row.folder.clone(), row.filename.clone()))
-            .or_default();
-        let bearer = if row.is_dir {
-            &mut bearers.folder
-        } else {
-            &mut bearers.file
-        };
+        let bearers = self.names.entry((row.folder.clone(), row.filename.clone())).or_default();
+        let bearer = if row.is_dir { &mut bearers.folder } else { &mut bearers.file };
         if bearer.as_ref().is_none_or(|borne| row.hash < *borne) {
             *bearer = Some(row.hash.clone());
         }
@@ -111,11 +101,7 @@ impl Tree {
 }
 
 fn name_at(put: &LocalPut, level: usize) -> Option<&str> {
-    put.folders
-        .iter()
-        .chain([&put.name])
-        .nth(level)
-        .map(String::as_str)
+    put.folders.iter().chain([&put.name]).nth(level).map(String::as_str)
 }
 
 /// Bytes to be entered with an entry.
@@ -157,26 +143,14 @@ impl<'a> Filing<'a> {
         hlc: u64,
         seq: u64,
     ) -> Self {
-        Self {
-            batch,
-            tree,
-            author,
-            hlc,
-            seq,
-            changed: BTreeSet::new(),
-            contents: Vec::new(),
-        }
+        Self { batch, tree, author, hlc, seq, changed: BTreeSet::new(), contents: Vec::new() }
     }
 
     /// What is to be written. It knows no author, so that it may wait for the disk on any thread.
     pub(super) fn finish(mut self) -> Entered<'a> {
         let rows = &mut self.tree.rows;
         Entered {
-            rows: self
-                .changed
-                .iter()
-                .filter_map(|hash| rows.remove(hash))
-                .collect(),
+            rows: self.changed.iter().filter_map(|hash| rows.remove(hash)).collect(),
             contents: self.contents,
             hlc: self.hlc,
             seq: self.seq,
@@ -228,18 +202,12 @@ impl<'a> Filing<'a> {
         op: OpId,
     ) -> Result<Filed, CatalogError> {
         if let Some(hash) = self.tree.folder(folder.as_ref(), &put.name) {
-            return Ok(Filed {
-                hash,
-                change: Change::Unchanged,
-            });
+            return Ok(Filed { hash, change: Change::Unchanged });
         }
         let hash = self.make_folder(folder, &put.name, op)?;
         let seq = self.next_seq();
         self.row(&hash).seq = Some(seq);
-        Ok(Filed {
-            hash,
-            change: Change::Created,
-        })
+        Ok(Filed { hash, change: Change::Created })
     }
 
     fn file_content(
@@ -263,12 +231,7 @@ impl<'a> Filing<'a> {
         };
         let op_id = self.tree.rows[&hash].op_id;
         let mime = put.filetype.as_str();
-        self.contents.push(Content {
-            hash: hash.clone(),
-            op_id,
-            mime,
-            content,
-        });
+        self.contents.push(Content { hash: hash.clone(), op_id, mime, content });
         Ok(Filed { hash, change })
     }
 
@@ -302,10 +265,7 @@ impl<'a> Filing<'a> {
         op: OpId,
     ) -> Result<ResourceId, CatalogError> {
         let version = self.author.version(None, &mut self.hlc)?;
-        let row = Attach {
-            is_dir: true,
-            ..self.blank(name, folder, version, op)
-        };
+        let row = Attach { is_dir: true, ..self.blank(name, folder, version, op) };
         Ok(self.insert(row))
     }
 
@@ -383,10 +343,7 @@ impl<'a> Filing<'a> {
 
     fn row(&mut self, hash: &ResourceId) -> &mut Attach {
         self.changed.insert(hash.clone());
-        self.tree
-            .rows
-            .get_mut(hash)
-            .expect("a hash that the tree bears has its row")
+        self.tree.rows.get_mut(hash).expect("a hash that the tree bears has its row")
     }
 
     fn next_seq(&mut self) -> u64 {

@@ -68,9 +68,5 @@ pub(super) async fn last_stop(connection: &mut SqliteConnection) -> Result<LastS
     let running: i64 = sqlx::query_scalar("SELECT value FROM hub WHERE key = 'running'")
         .fetch_one(connection)
         .await?;
-    Ok(if running == 0 {
-        LastStop::Clean
-    } else {
-        LastStop::Unclean
-    })
+    Ok(if running == 0 { LastStop::Clean } else { LastStop::Unclean })
 }

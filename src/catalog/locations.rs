@@ -144,10 +144,7 @@ pub struct Lag {
 
 macro_rules! select_locations {
     ($rest:literal) => {
-        concat!(
-            "SELECT l.*, s.site_id, s.url FROM location l JOIN site s ON s.id = l.site ",
-            $rest
-        )
+        concat!("SELECT l.*, s.site_id, s.url FROM location l JOIN site s ON s.id = l.site ", $rest)
     };
 }
 
@@ -258,10 +255,7 @@ impl Catalog {
     pub async fn channels_at(&self, site: SiteNo) -> Result<Vec<ChannelNo>, CatalogError> {
         let sql = "SELECT channel FROM location WHERE site = ?1 AND deleted = 0 ORDER BY channel";
         let mut reader = self.reader().await?;
-        Ok(sqlx::query_scalar(sql)
-            .bind(site)
-            .fetch_all(&mut *reader)
-            .await?)
+        Ok(sqlx::query_scalar(sql).bind(site).fetch_all(&mut *reader).await?)
     }
 
     /// PKT-30: the record that lets a site speak for a channel; `None` when there never was one.
@@ -283,11 +277,7 @@ impl Catalog {
         let Some(row) = row else { return Ok(None) };
         let (location, site) = (location(&row)?, site(&row)?);
         let channel = channel_in(&mut snapshot, location.channel).await?;
-        Ok(Some(Located {
-            channel,
-            site,
-            location,
-        }))
+        Ok(Some(Located { channel, site, location }))
     }
 
     /// A location has proved itself, or has to again.
@@ -359,12 +349,7 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         let to = integer(to)?;
         let mut tx = self.begin().await?;
-        sqlx::query(sql)
-            .bind(channel)
-            .bind(site)
-            .bind(to)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(sql).bind(channel).bind(site).bind(to).execute(&mut *tx).await?;
         self.commit(tx).await
     }
 

@@ -32,16 +32,11 @@ impl Catalog {
     /// Creates a catalog where nothing is yet, readable by its owner only.
     pub async fn create(path: &Path, now: Millis) -> Result<Self, CatalogError> {
         claim(path)?;
-        let mut connection = writing(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .connect()
-            .await?;
+        let mut connection = writing(path).journal_mode(SqliteJournalMode::Wal).connect().await?;
         migrate(&mut connection, path).await?;
         hub::initialise(&mut connection, now).await?;
         // Last, so that a creation cut short is known as such.
-        sqlx::query("PRAGMA application_id = 1514558041")
-            .execute(&mut connection)
-            .await?;
+        sqlx::query("PRAGMA application_id = 1514558041").execute(&mut connection).await?;
         connection.close().await?;
         Self::open(path).await
     }
@@ -52,19 +47,10 @@ impl Catalog {
         let last_stop = probe(path).await.map_err(|error| distrust(path, error))?;
         let writer = pool(writing(path).journal_mode(SqliteJournalMode::Wal), 1).await?;
         migrate(&mut *writer.acquire().await?, path).await?;
-        let readers = pool(
-            settings(path).read_only(true).pragma("cache_size", "-1024"),
-            READERS,
-        )
-        .await?;
+        let readers =
+            pool(settings(path).read_only(true).pragma("cache_size", "-1024"), READERS).await?;
         let instance = hub::instance(&mut *writer.acquire().await?).await?;
-        Ok(Self {
-            writer,
-            readers,
-            instance,
-            last_stop,
-            failed: AtomicBool::new(false),
-        })
+        Ok(Self { writer, readers, instance, last_stop, failed: AtomicBool::new(false) })
     }
 }
 
@@ -84,10 +70,8 @@ fn claim(path: &Path) -> Result<(), CatalogError> {
 
 /// Looks at the file without SQLite, which would take an empty file for an empty database.
 fn look(path: &Path) -> Result<(), CatalogError> {
-    let not_one = |detail: &str| CatalogError::NotACatalog {
-        path: path.into(),
-        detail: detail.into(),
-    };
+    let not_one =
+        |detail: &str| CatalogError::NotACatalog { path: path.into(), detail: detail.into() };
     let mut file = match std::fs::File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(CatalogError::Missing { path: path.into() });
@@ -118,18 +102,14 @@ async fn probe(path: &Path) -> Result<LastStop, CatalogError> {
 }
 
 async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<LastStop, CatalogError> {
-    let owner: i64 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut *connection)
-        .await?;
+    let owner: i64 =
+        sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
     match owner {
         APPLICATION_ID => {}
         0 => return Err(CatalogError::Unfinished { path: path.into() }),
         _ => {
             let detail = "it is the database of another program".into();
-            return Err(CatalogError::NotACatalog {
-                path: path.into(),
-                detail,
-            });
+            return Err(CatalogError::NotACatalog { path: path.into(), detail });
         }
     }
     let found: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
@@ -137,11 +117,7 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<LastSto
         .await?;
     let known = newest();
     if found > known {
-        return Err(CatalogError::Newer {
-            path: path.into(),
-            found,
-            known,
-        });
+        return Err(CatalogError::Newer { path: path.into(), found, known });
     }
     let last_stop = hub::last_stop(&mut *connection).await?;
     if last_stop == LastStop::Unclean {
@@ -152,14 +128,11 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<LastSto
 
 /// Reads every page of every table and index, their order, types and constraints.
 async fn quick_check(connection: &mut SqliteConnection) -> Result<(), CatalogError> {
-    let findings: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(3)")
-        .fetch_all(connection)
-        .await?;
+    let findings: Vec<String> =
+        sqlx::query_scalar("PRAGMA quick_check(3)").fetch_all(connection).await?;
     match findings.as_slice() {
         [fine] if fine == "ok" => Ok(()),
-        _ => Err(CatalogError::Corrupt(
-            findings.join("; ").replace('\n', " "),
-        )),
+        _ => Err(CatalogError::Corrupt(findings.join("; ").replace('\n', " "))),
     }
 }
 
@@ -169,43 +142,27 @@ fn distrust(path: &Path, error: CatalogError) -> CatalogError {
     match error {
         CatalogError::Corrupt(detail) => CatalogError::Damaged { path, detail },
         CatalogError::Sql(sqlx::Error::Database(error)) if error.code().as_deref() == Some("1") => {
-            CatalogError::Damaged {
-                path,
-                detail: error.to_string(),
-            }
+            CatalogError::Damaged { path, detail: error.to_string() }
         }
-        CatalogError::Sql(sqlx::Error::RowNotFound) => CatalogError::Damaged {
-            path,
-            detail: "a fact about the catalog is missing".into(),
-        },
+        CatalogError::Sql(sqlx::Error::RowNotFound) => {
+            CatalogError::Damaged { path, detail: "a fact about the catalog is missing".into() }
+        }
         other => other,
     }
 }
 
 fn newest() -> i64 {
-    MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0)
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), CatalogError> {
-    MIGRATIONS
-        .run(connection)
-        .await
-        .map_err(|error| match error {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
-            MigrateError::VersionMissing(found) => CatalogError::Newer {
-                path: path.into(),
-                found,
-                known: newest(),
-            },
-            other => CatalogError::Damaged {
-                path: path.into(),
-                detail: other.to_string(),
-            },
-        })
+    MIGRATIONS.run(connection).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        MigrateError::VersionMissing(found) => {
+            CatalogError::Newer { path: path.into(), found, known: newest() }
+        }
+        other => CatalogError::Damaged { path: path.into(), detail: other.to_string() },
+    })
 }
 
 fn settings(path: &Path) -> SqliteConnectOptions {

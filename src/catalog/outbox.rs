@@ -79,10 +79,7 @@ impl Catalog {
         let rows = rows.iter().map(attach).collect::<Result<Vec<_>, _>>()?;
         let last = rows.last().and_then(|row| row.seq);
         let entries = with_parents(&mut snapshot, channel, rows).await?;
-        Ok(Outbox {
-            through: through(entries.len(), limit, last, head),
-            entries,
-        })
+        Ok(Outbox { through: through(entries.len(), limit, last, head), entries })
     }
 
     /// SYNC-31: contents that arrived here after `present_seq` and are here still.
@@ -106,10 +103,7 @@ impl Catalog {
         .await?;
         let contents = rows.iter().map(data).collect::<Result<Vec<_>, _>>()?;
         let last = contents.last().and_then(|content| content.present_seq);
-        Ok(Arrivals {
-            through: through(contents.len(), limit, last, head),
-            contents,
-        })
+        Ok(Arrivals { through: through(contents.len(), limit, last, head), contents })
     }
 
     /// The last numbers of a channel.
@@ -127,10 +121,7 @@ async fn heads(
         .fetch_optional(&mut **snapshot)
         .await?
         .ok_or(CatalogError::UnknownChannel)?;
-    Ok(Heads {
-        seq: number(&row, "seq")?,
-        present_seq: number(&row, "present_seq")?,
-    })
+    Ok(Heads { seq: number(&row, "seq")?, present_seq: number(&row, "present_seq")? })
 }
 
 /// A run shorter than its limit reaches the head: numbers above its last are borne by nothing any more.
@@ -147,16 +138,11 @@ async fn with_parents(
     rows: Vec<Attach>,
 ) -> Result<Vec<OutboxEntry>, CatalogError> {
     let folders = folders_above(snapshot, channel, &rows).await?;
-    let shared: HashMap<_, _> = folders
-        .iter()
-        .map(|(hash, row)| (hash, Arc::new(row.clone())))
-        .collect();
+    let shared: HashMap<_, _> =
+        folders.iter().map(|(hash, row)| (hash, Arc::new(row.clone()))).collect();
     let mut contents = contents_of(snapshot, channel, &rows).await?;
     let entries = rows.into_iter().map(|entry| OutboxEntry {
-        parents: chain(&folders, &entry)
-            .into_iter()
-            .map(|a| shared[&a.hash].clone())
-            .collect(),
+        parents: chain(&folders, &entry).into_iter().map(|a| shared[&a.hash].clone()).collect(),
         data: contents.remove(&entry.hash).unwrap_or_default(),
         entry,
     });

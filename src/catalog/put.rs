@@ -134,20 +134,13 @@ impl Catalog {
         now: Millis,
     ) -> Result<Vec<Result<Filed, Clash>>, CatalogError> {
         for put in &batch.puts {
-            put.folders
-                .iter()
-                .chain([&put.name])
-                .try_for_each(|name| check_name(name))?;
+            put.folders.iter().chain([&put.name]).try_for_each(|name| check_name(name))?;
         }
         let mut tx = self.begin().await?;
         let before = channel_in(&mut tx, batch.channel).await?;
         let tree = Tree::load(&mut tx, batch.channel, &batch.puts).await?;
         let mut filing = Filing::new(batch, tree, author, before.hlc, before.seq);
-        let filed = batch
-            .puts
-            .iter()
-            .map(|put| filing.file(put))
-            .collect::<Result<_, _>>()?;
+        let filed = batch.puts.iter().map(|put| filing.file(put)).collect::<Result<_, _>>()?;
         write(&mut tx, batch.channel, &filing.finish(), now).await?;
         check_quota(&mut tx, &before).await?;
         self.commit(tx).await?;
@@ -200,11 +193,7 @@ async fn arrive_at_last(
            AND d.root = unhex(j.value ->> 1) AND d.state IN ('wanted', 'failed')",
     )
     .bind(channel)
-    .bind(list(
-        contents
-            .iter()
-            .map(|content| (content.hash, Hex(&content.root.0))),
-    ))
+    .bind(list(contents.iter().map(|content| (content.hash, Hex(&content.root.0)))))
     .fetch_all(&mut *tx)
     .await?;
     mark_present(tx, &awaited).await?;

@@ -104,16 +104,9 @@ mod tests {
         let hub = Fixture::create().await;
         let id = PacketId([1; 16]);
         assert_eq!(hub.replay_lookup(&id).await.expect("read"), None);
-        hub.replay_remember(&id, Millis(9), b"first")
-            .await
-            .expect("stored");
-        hub.replay_remember(&id, Millis(99), b"second")
-            .await
-            .expect("kept");
-        assert_eq!(
-            hub.replay_lookup(&id).await.expect("read").as_deref(),
-            Some(&b"first"[..])
-        );
+        hub.replay_remember(&id, Millis(9), b"first").await.expect("stored");
+        hub.replay_remember(&id, Millis(99), b"second").await.expect("kept");
+        assert_eq!(hub.replay_lookup(&id).await.expect("read").as_deref(), Some(&b"first"[..]));
     }
 
     /// SIGN-20, SIGN-22: ids are kept five minutes beyond their expiry; the mark is the greatest expiry really purged.
@@ -123,41 +116,16 @@ mod tests {
         let base = 100 * MINUTE;
         for minute in [0, 1, 2, 9] {
             let id = PacketId([u8::try_from(minute).expect("small"); 16]);
-            hub.replay_remember(&id, Millis(base + minute * MINUTE), b"")
-                .await
-                .expect("stored");
+            hub.replay_remember(&id, Millis(base + minute * MINUTE), b"").await.expect("stored");
         }
-        assert_eq!(
-            hub.replay_purge(Millis(base + 5 * MINUTE))
-                .await
-                .expect("purge"),
-            0
-        );
+        assert_eq!(hub.replay_purge(Millis(base + 5 * MINUTE)).await.expect("purge"), 0);
         assert_eq!(hub.purged_through().await.expect("read"), Millis(0));
-        assert_eq!(
-            hub.replay_purge(Millis(base + 8 * MINUTE))
-                .await
-                .expect("purge"),
-            3
-        );
+        assert_eq!(hub.replay_purge(Millis(base + 8 * MINUTE)).await.expect("purge"), 3);
         let mark = Millis(base + 2 * MINUTE);
         assert_eq!(hub.purged_through().await.expect("read"), mark);
-        assert_eq!(
-            hub.replay_lookup(&PacketId([2; 16])).await.expect("read"),
-            None
-        );
-        assert!(
-            hub.replay_lookup(&PacketId([9; 16]))
-                .await
-                .expect("read")
-                .is_some()
-        );
-        assert_eq!(
-            hub.replay_purge(Millis(base))
-                .await
-                .expect("clock set back"),
-            0
-        );
+        assert_eq!(hub.replay_lookup(&PacketId([2; 16])).await.expect("read"), None);
+        assert!(hub.replay_lookup(&PacketId([9; 16])).await.expect("read").is_some());
+        assert_eq!(hub.replay_purge(Millis(base)).await.expect("clock set back"), 0);
         assert_eq!(hub.purged_through().await.expect("read"), mark);
         let hub = hub.reopen().await;
         assert_eq!(hub.purged_through().await.expect("read"), mark);

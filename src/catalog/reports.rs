@@ -7,6 +7,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use zotferry_protocol::ids::{Millis, OpId};
+use zotferry_protocol::packets::PresentData;
 
 use super::columns::{Hex, checked, integer, list, number};
 use super::error::CatalogError;
@@ -61,6 +62,39 @@ impl Catalog {
         self.commit(tx).await
     }
 
+    /// SYNC-11: a clone has these contents.
+    pub async fn note_present_at(
+        &self,
+        channel: ChannelNo,
+        site: SiteNo,
+        contents: &[PresentData],
+        now: Millis,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO present_at (channel, site, root, at)
+             SELECT ?1, ?2, unhex(value), ?4 FROM json_each(?3) WHERE true
+             ON CONFLICT (channel, root, site) DO UPDATE SET at = excluded.at",
+        )
+        .bind(channel)
+        .bind(site)
+        .bind(list(contents.iter().map(|c| Hex(&c.root.0))))
+        .bind(integer(now.0)?)
+        .execute(&mut *tx)
+        .await?;
+        self.commit(tx).await
+    }
+
+    /// How many contents of a channel a clone has reported.
+    pub async fn present_at(&self, channel: ChannelNo, site: SiteNo) -> Result<u64, CatalogError> {
+        let row = sqlx::query("SELECT count(*) AS n FROM present_at WHERE channel = ?1 AND site = ?2")
+            .bind(channel)
+            .bind(site)
+            .fetch_one(&mut *self.reader().await?)
+            .await?;
+        number(&row, "n")
+    }
+
     /// The last answers about a channel's operations, the latest first.
     pub async fn reports(
         &self,
@@ -104,13 +138,9 @@ mod tests {
             at: Millis(n),
         };
         let many: Vec<_> = (0..1500).map(report).collect();
-        hub.note_reports(hub.alice, &many[..800])
-            .await
-            .expect("stored");
+        hub.note_reports(hub.alice, &many[..800]).await.expect("stored");
         hub.note_reports(hub.bob, &many[..1]).await.expect("stored");
-        hub.note_reports(hub.alice, &many[800..])
-            .await
-            .expect("stored");
+        hub.note_reports(hub.alice, &many[800..]).await.expect("stored");
         let kept = hub.reports(hub.alice, 9999).await.expect("read");
         assert_eq!(kept.len(), 1000);
         assert_eq!((&kept[0], &kept[999]), (&many[1499], &many[500]));

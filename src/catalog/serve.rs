@@ -10,8 +10,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use zotferry_protocol::ids::{Digest, ResourceId, Role};
 
-use super::columns::{Hex, list, number, parsed};
-use super::data::DataState;
+use super::columns::{Hex, checked, list, number, parsed};
+use super::data::{Data, DataState};
 use super::error::CatalogError;
 use super::{Catalog, ChannelNo};
 
@@ -32,6 +32,22 @@ pub struct Served {
 }
 
 impl Catalog {
+    /// Roots of other contents of the same entry that are in storage, the latest first: what a new
+    /// revision may be copied from.
+    pub async fn earlier_contents(&self, of: &Data) -> Result<Vec<Digest>, CatalogError> {
+        let rows = sqlx::query(
+            "SELECT root FROM data WHERE channel = ?1 AND hash = ?2 AND role = ?3 AND held = 1
+             AND root <> ?4 ORDER BY id DESC LIMIT 4",
+        )
+        .bind(of.channel)
+        .bind(of.hash.as_str())
+        .bind(of.role.as_str())
+        .bind(of.root.as_bytes())
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        rows.iter().map(|row| checked(row, "root", Digest::from_slice)).collect()
+    }
+
     /// Looks many contents up, in the order asked; `None` where this channel has no such bytes here.
     pub async fn serve_lookup(
         &self,
@@ -45,35 +61,19 @@ impl Catalog {
                AND d.held = 1 AND d.state IN ('present', 'superseded')",
         )
         .bind(channel)
-        .bind(list(
-            names
-                .iter()
-                .map(|(hash, role, root)| (hash, role, Hex(&root.0))),
-        ))
+        .bind(list(names.iter().map(|(hash, role, root)| (hash, role, Hex(&root.0)))))
         .fetch_all(&mut *self.reader().await?)
         .await?;
-        let mut found = rows
-            .iter()
-            .map(found)
-            .collect::<Result<HashMap<_, _>, _>>()?;
+        let mut found = rows.iter().map(found).collect::<Result<HashMap<_, _>, _>>()?;
         let served = names.iter().zip(0_i64..).map(|((_, _, root), index)| {
             let (size, mime, state) = found.remove(&index)?;
-            Some(Served {
-                root: *root,
-                size,
-                mime,
-                state,
-            })
+            Some(Served { root: *root, size, mime, state })
         });
         Ok(served.collect())
     }
 }
 
 fn found(row: &SqliteRow) -> Result<(i64, (u64, String, DataState)), CatalogError> {
-    let about = (
-        number(row, "size")?,
-        row.try_get("mime")?,
-        parsed(row, "state")?,
-    );
+    let about = (number(row, "size")?, row.try_get("mime")?, parsed(row, "state")?);
     Ok((row.try_get("key")?, about))
 }

@@ -142,10 +142,7 @@ mod tests {
         assert_ne!(first, other);
         assert_eq!(hub.sites().await.expect("read").len(), 5);
         let known = hub.site_by_id(&new_site('x').site_id).await.expect("read");
-        assert_eq!(
-            known.map(|site| (site.id, site.url)),
-            Some((first, "https://x.test".into()))
-        );
+        assert_eq!(known.map(|site| (site.id, site.url)), Some((first, "https://x.test".into())));
     }
 
     /// SIGN-30: the clock offset is kept per hub; a sighting does not go back in time.
@@ -158,9 +155,6 @@ mod tests {
             hub.seen(id, Millis(now)).await.expect("stored");
         }
         let site = hub.site(id).await.expect("read").expect("there");
-        assert_eq!(
-            (site.clock_offset, site.last_seen),
-            (-7_000, Some(Millis(200_000)))
-        );
+        assert_eq!((site.clock_offset, site.last_seen), (-7_000, Some(Millis(200_000))));
     }
 }

@@ -37,31 +37,13 @@ impl Deref for Fixture {
 impl Fixture {
     pub(super) async fn create() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let catalog = Catalog::create(&dir.path().join("catalog.sqlite"), NOW)
-            .await
-            .expect("new");
-        let alice = catalog
-            .add_channel(&new_channel("alice"), NOW)
-            .await
-            .expect("new")
-            .id;
-        let bob = catalog
-            .add_channel(&new_channel("bob"), NOW)
-            .await
-            .expect("new")
-            .id;
+        let catalog = Catalog::create(&dir.path().join("catalog.sqlite"), NOW).await.expect("new");
+        let alice = catalog.add_channel(&new_channel("alice"), NOW).await.expect("new").id;
+        let bob = catalog.add_channel(&new_channel("bob"), NOW).await.expect("new").id;
         let here = catalog.upsert_site(&new_site('a')).await.expect("new");
         let site_b = catalog.upsert_site(&new_site('b')).await.expect("new");
         let site_c = catalog.upsert_site(&new_site('c')).await.expect("new");
-        Self {
-            dir,
-            catalog,
-            alice,
-            bob,
-            here,
-            site_b,
-            site_c,
-        }
+        Self { dir, catalog, alice, bob, here, site_b, site_c }
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -78,27 +60,15 @@ impl Fixture {
     /// Writes rows of alice's as they are.
     pub(super) async fn store(&self, rows: &[Attach]) {
         let mut apply = self.begin_apply().await.expect("writer");
-        apply
-            .upsert_attach(self.alice, rows)
-            .await
-            .expect("valid rows");
-        apply
-            .finish(&fresh_packet(), NOW, b"")
-            .await
-            .expect("stored");
+        apply.upsert_attach(self.alice, rows).await.expect("valid rows");
+        apply.finish(&fresh_packet(), NOW, b"").await.expect("stored");
     }
 
     /// Announces contents of alice's from site b; returns their rows.
     pub(super) async fn announce(&self, wants: &[Want]) -> Vec<super::Wanted> {
         let mut apply = self.begin_apply().await.expect("writer");
-        let wanted = apply
-            .want(self.alice, self.site_b, wants, NOW)
-            .await
-            .expect("valid wants");
-        apply
-            .finish(&fresh_packet(), NOW, b"")
-            .await
-            .expect("stored");
+        let wanted = apply.want(self.alice, self.site_b, wants, NOW).await.expect("valid wants");
+        apply.finish(&fresh_packet(), NOW, b"").await.expect("stored");
         wanted
     }
 
@@ -120,10 +90,7 @@ impl Fixture {
             .await
             .expect("read");
             let kept = (tally.files.cast_signed(), tally.bytes.cast_signed());
-            assert_eq!(
-                kept, counted,
-                "the tally of {state} is what the rows add up to"
-            );
+            assert_eq!(kept, counted, "the tally of {state} is what the rows add up to");
         }
         let channel = self.channel(self.alice).await.expect("read");
         (channel.used, channel.reserved)
@@ -133,10 +100,7 @@ impl Fixture {
         PutBatch {
             channel: self.alice,
             creator: "alice's id".into(),
-            access: Access {
-                allow_cid: "<alice>".into(),
-                ..Access::default()
-            },
+            access: Access { allow_cid: "<alice>".into(), ..Access::default() },
             date: "2026-11-22 16:21:03".into(),
             puts,
         }
@@ -231,12 +195,7 @@ pub(super) fn entry(hash: &str, folder: Option<&str>, name: &str) -> Attach {
 }
 
 pub(super) fn folder(hash: &str, parent: Option<&str>, name: &str) -> Attach {
-    Attach {
-        is_dir: true,
-        content_version: None,
-        root: None,
-        ..entry(hash, parent, name)
-    }
+    Attach { is_dir: true, content_version: None, root: None, ..entry(hash, parent, name) }
 }
 
 /// The announcement of a file's content; the root stands for `n`.
@@ -259,11 +218,7 @@ pub(super) fn put(path: &[&str], n: u64, size: u64) -> LocalPut {
     LocalPut {
         folders: names(folders),
         name: (*name).into(),
-        content: Some(LocalContent {
-            root: digest(n),
-            size,
-            digests: None,
-        }),
+        content: Some(LocalContent { root: digest(n), size, digests: None }),
         filetype: "text/plain".into(),
         is_photo: false,
         mtime: Some(Millis(7)),
@@ -272,10 +227,7 @@ pub(super) fn put(path: &[&str], n: u64, size: u64) -> LocalPut {
 }
 
 pub(super) fn put_folder(path: &[&str]) -> LocalPut {
-    LocalPut {
-        content: None,
-        ..put(path, 0, 0)
-    }
+    LocalPut { content: None, ..put(path, 0, 0) }
 }
 
 /// Numbers ids from 0; a version is the one before it and one more byte.
@@ -310,9 +262,7 @@ impl Author for Numbering {
         hlc: &mut u64,
     ) -> Result<VersionBytes, CatalogError> {
         *hlc += 1;
-        let mut bytes = previous
-            .map(|version| version.0.clone())
-            .unwrap_or_default();
+        let mut bytes = previous.map(|version| version.0.clone()).unwrap_or_default();
         bytes.push(b'+');
         Ok(VersionBytes(bytes))
     }

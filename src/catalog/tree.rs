@@ -45,20 +45,12 @@ pub(super) async fn folders_above(
     channel: ChannelNo,
     entries: impl IntoIterator<Item = &Attach>,
 ) -> Result<HashMap<ResourceId, Attach>, CatalogError> {
-    let mut folders: Vec<_> = entries
-        .into_iter()
-        .filter_map(|a| a.folder.as_ref())
-        .collect();
+    let mut folders: Vec<_> = entries.into_iter().filter_map(|a| a.folder.as_ref()).collect();
     folders.sort();
     folders.dedup();
-    let rows = sqlx::query(ANCESTORS)
-        .bind(channel)
-        .bind(list(folders))
-        .fetch_all(connection)
-        .await?;
-    rows.iter()
-        .map(|row| attach(row).map(|a| (a.hash.clone(), a)))
-        .collect()
+    let rows =
+        sqlx::query(ANCESTORS).bind(channel).bind(list(folders)).fetch_all(connection).await?;
+    rows.iter().map(|row| attach(row).map(|a| (a.hash.clone(), a))).collect()
 }
 
 /// The folders above one entry, the topmost first; ends early where a folder is missing or met twice.
@@ -188,10 +180,7 @@ mod tests {
             let back = hub.path_of(hub.alice, &resource(hash)).await.expect("read");
             assert_eq!(back, Some(names(path)));
         }
-        assert_eq!(
-            hub.path_of(hub.alice, &resource("f9")).await.expect("read"),
-            None
-        );
+        assert_eq!(hub.path_of(hub.alice, &resource("f9")).await.expect("read"), None);
         assert_eq!(hub.by_path(hub.bob, &["a"]).await.expect("read"), None);
     }
 
@@ -211,11 +200,7 @@ mod tests {
     #[tokio::test]
     async fn a_folder_is_listed_in_pages() {
         let hub = hub().await;
-        let rows = [
-            entry("f4", None, "a"),
-            entry("f5", None, "B"),
-            entry("f6", None, "\u{e9}"),
-        ];
+        let rows = [entry("f4", None, "a"), entry("f5", None, "B"), entry("f6", None, "\u{e9}")];
         hub.store(&rows).await;
         let mut seen: Vec<Attach> = Vec::new();
         loop {
@@ -228,14 +213,8 @@ mod tests {
         }
         let order: Vec<_> = seen.iter().map(|a| a.hash.as_str()).collect();
         assert_eq!(order, ["f5", "f3", "f4", "d1", "f6"]);
-        let below = hub
-            .children(hub.alice, Some(&resource("d1")), None, 9)
-            .await
-            .expect("read");
-        assert_eq!(
-            below.iter().map(|a| a.hash.as_str()).collect::<Vec<_>>(),
-            ["f2", "d2"]
-        );
+        let below = hub.children(hub.alice, Some(&resource("d1")), None, 9).await.expect("read");
+        assert_eq!(below.iter().map(|a| a.hash.as_str()).collect::<Vec<_>>(), ["f2", "d2"]);
     }
 
     /// Parents come first; a missing parent and a cycle end the walk.
@@ -250,11 +229,7 @@ mod tests {
         ];
         hub.store(&rows).await;
         let ids = async |hash: &str| {
-            let a = hub
-                .entry(hub.alice, &resource(hash))
-                .await
-                .expect("read")
-                .expect("there");
+            let a = hub.entry(hub.alice, &resource(hash)).await.expect("read").expect("there");
             let above = hub.ancestors(hub.alice, &a).await.expect("read");
             above.iter().map(|a| a.hash.to_string()).collect::<Vec<_>>()
         };
@@ -263,10 +238,7 @@ mod tests {
         assert_eq!(ids("c1").await, ["c2"]);
         assert_eq!(ids("f8").await, ["c2", "c1"]);
         for hash in ["f7", "c1", "f8"] {
-            assert_eq!(
-                hub.path_of(hub.alice, &resource(hash)).await.expect("read"),
-                None
-            );
+            assert_eq!(hub.path_of(hub.alice, &resource(hash)).await.expect("read"), None);
         }
     }
 }

@@ -43,10 +43,7 @@ pub struct Cursor {
 
 impl From<&Data> for Cursor {
     fn from(last: &Data) -> Self {
-        Self {
-            size: last.size,
-            id: last.id,
-        }
+        Self { size: last.size, id: last.id }
     }
 }
 
@@ -151,10 +148,7 @@ impl Catalog {
     /// How much of a channel is in each state, for people. Costs nothing: it is kept up to date.
     pub async fn tallies(&self, channel: ChannelNo) -> Result<Vec<Tally>, CatalogError> {
         let sql = "SELECT state, files, bytes FROM tally WHERE channel = ?1 ORDER BY state DESC";
-        let rows = sqlx::query(sql)
-            .bind(channel)
-            .fetch_all(&mut *self.reader().await?)
-            .await?;
+        let rows = sqlx::query(sql).bind(channel).fetch_all(&mut *self.reader().await?).await?;
         rows.iter().map(tally).collect()
     }
 }

@@ -10,11 +10,7 @@ use crate::catalog::{Catalog, CatalogError, LastStop};
 async fn refused(path: &Path) -> CatalogError {
     let before = std::fs::read(path).ok();
     let error = Catalog::open(path).await.expect_err("must not open");
-    assert_eq!(
-        std::fs::read(path).ok(),
-        before,
-        "the file was left untouched"
-    );
+    assert_eq!(std::fs::read(path).ok(), before, "the file was left untouched");
     let text = error.to_string();
     assert!(text.contains(&path.display().to_string()), "{text}");
     assert!(text.contains("backup"), "{text}");
@@ -24,9 +20,7 @@ async fn refused(path: &Path) -> CatalogError {
 /// Overwrites the file from `at` on with its complement.
 fn damage(path: &Path, at: usize, len: usize) {
     let mut bytes = std::fs::read(path).expect("readable");
-    bytes[at..at + len]
-        .iter_mut()
-        .for_each(|byte| *byte = !*byte);
+    bytes[at..at + len].iter_mut().for_each(|byte| *byte = !*byte);
     std::fs::write(path, bytes).expect("writable");
 }
 
@@ -37,8 +31,7 @@ async fn populated(stop: LastStop) -> Fixture {
         hub.mark_running().await.expect("marked");
     }
     let files = (0..3000).map(|n| entry(&format!("f{n}"), Some("d"), &format!("name {n}")));
-    hub.store(&files.chain([folder("d", None, "docs")]).collect::<Vec<_>>())
-        .await;
+    hub.store(&files.chain([folder("d", None, "docs")]).collect::<Vec<_>>()).await;
     hub.close().await;
     hub
 }
@@ -49,24 +42,16 @@ async fn a_catalog_is_created_once() {
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("c.sqlite");
     let first = Catalog::create(&path, NOW).await.expect("created");
-    let mode = std::fs::metadata(&path)
-        .expect("there")
-        .permissions()
-        .mode();
+    let mode = std::fs::metadata(&path).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let again = Catalog::create(&path, NOW).await;
     assert!(matches!(again, Err(CatalogError::Exists { .. })));
     assert!(first.channels().await.expect("still works").is_empty());
-    let other = Catalog::create(&dir.path().join("d.sqlite"), NOW)
-        .await
-        .expect("created");
+    let other = Catalog::create(&dir.path().join("d.sqlite"), NOW).await.expect("created");
     assert_ne!(first.instance(), other.instance());
     let instance = first.instance();
     first.close().await;
-    assert_eq!(
-        Catalog::open(&path).await.expect("opens").instance(),
-        instance
-    );
+    assert_eq!(Catalog::open(&path).await.expect("opens").instance(), instance);
 }
 
 /// Opening never creates.
@@ -84,20 +69,10 @@ async fn what_is_no_catalog_is_refused() {
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("file");
     std::fs::write(&path, b"").expect("written");
-    assert!(matches!(
-        refused(&path).await,
-        CatalogError::Unfinished { .. }
-    ));
-    for garbage in [
-        &b"short"[..],
-        &[0; 8192],
-        b"SQLite format 3\x01 and more of the same",
-    ] {
+    assert!(matches!(refused(&path).await, CatalogError::Unfinished { .. }));
+    for garbage in [&b"short"[..], &[0; 8192], b"SQLite format 3\x01 and more of the same"] {
         std::fs::write(&path, garbage).expect("written");
-        assert!(matches!(
-            refused(&path).await,
-            CatalogError::NotACatalog { .. }
-        ));
+        assert!(matches!(refused(&path).await, CatalogError::NotACatalog { .. }));
     }
     let folder = Catalog::open(dir.path()).await;
     assert!(matches!(folder, Err(CatalogError::NotACatalog { .. })));
@@ -113,25 +88,12 @@ async fn a_foreign_database_is_refused() {
         let path = dir.path().join(id);
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
         let options = options.create_if_missing(true).pragma("application_id", id);
-        let mut db = sqlx::ConnectOptions::connect(&options)
-            .await
-            .expect("opens");
-        sqlx::query("CREATE TABLE t (a)")
-            .execute(&mut db)
-            .await
-            .expect("created");
+        let mut db = sqlx::ConnectOptions::connect(&options).await.expect("opens");
+        sqlx::query("CREATE TABLE t (a)").execute(&mut db).await.expect("created");
         sqlx::Connection::close(db).await.expect("closed");
         let error = refused(&path).await;
-        assert_eq!(
-            matches!(error, CatalogError::NotACatalog { .. }),
-            foreign,
-            "{error}"
-        );
-        assert_eq!(
-            matches!(error, CatalogError::Unfinished { .. }),
-            !foreign,
-            "{error}"
-        );
+        assert_eq!(matches!(error, CatalogError::NotACatalog { .. }), foreign, "{error}");
+        assert_eq!(matches!(error, CatalogError::Unfinished { .. }), !foreign, "{error}");
     }
 }
 
@@ -158,18 +120,13 @@ async fn a_damaged_page_is_found_after_an_unclean_stop() {
         "{} bytes: enough pages to hit one in the middle",
         bytes.len()
     );
-    let whole = Catalog::open(&sound.path())
-        .await
-        .expect("undamaged, it opens");
+    let whole = Catalog::open(&sound.path()).await.expect("undamaged, it opens");
     whole.close().await;
     for at in [4096, bytes.len() / 3, bytes.len() / 2, bytes.len() - 4096] {
         std::fs::write(sound.path(), &bytes).expect("restored");
         damage(&sound.path(), at, 4096);
         let error = refused(&sound.path()).await;
-        assert!(
-            matches!(error, CatalogError::Damaged { .. }),
-            "at {at}: {error}"
-        );
+        assert!(matches!(error, CatalogError::Damaged { .. }), "at {at}: {error}");
     }
 }
 
@@ -180,15 +137,9 @@ async fn flipped_bytes_and_a_cut_file_are_found() {
     let bytes = std::fs::read(hub.path()).expect("readable");
     let page = bytes.len() / 4096 / 2 * 4096;
     damage(&hub.path(), page, 4);
-    assert!(matches!(
-        refused(&hub.path()).await,
-        CatalogError::Damaged { .. }
-    ));
+    assert!(matches!(refused(&hub.path()).await, CatalogError::Damaged { .. }));
     std::fs::write(hub.path(), &bytes[..page]).expect("cut");
-    assert!(matches!(
-        refused(&hub.path()).await,
-        CatalogError::Damaged { .. }
-    ));
+    assert!(matches!(refused(&hub.path()).await, CatalogError::Damaged { .. }));
 }
 
 /// A later schema is named as such.
@@ -207,17 +158,7 @@ async fn a_newer_schema_is_refused() {
     later.commit(tx).await.expect("stored");
     later.close().await;
     let error = refused(&hub.path()).await;
-    assert!(
-        matches!(
-            error,
-            CatalogError::Newer {
-                found: 99,
-                known: 3,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, CatalogError::Newer { found: 99, known: 3, .. }), "{error}");
 }
 
 /// A schema that was altered by hand is not built upon.
@@ -226,10 +167,7 @@ async fn a_missing_table_is_damage() {
     let hub = populated(LastStop::Clean).await;
     let altered = Catalog::open(&hub.path()).await.expect("opens");
     let mut tx = altered.begin().await.expect("writer");
-    sqlx::query("DROP TABLE hub")
-        .execute(&mut *tx)
-        .await
-        .expect("dropped");
+    sqlx::query("DROP TABLE hub").execute(&mut *tx).await.expect("dropped");
     altered.commit(tx).await.expect("stored");
     altered.close().await;
     let error = refused(&hub.path()).await;
@@ -247,17 +185,9 @@ async fn a_copy_taken_while_running_opens() {
         let from = hub.path().with_file_name(name);
         std::fs::copy(from, copy.path().join(name)).expect("copied");
     }
-    let after = Catalog::open(&copy.path().join("catalog.sqlite"))
-        .await
-        .expect("opens");
+    let after = Catalog::open(&copy.path().join("catalog.sqlite")).await.expect("opens");
     assert_eq!(after.last_stop(), LastStop::Unclean);
-    assert!(
-        after
-            .by_path(hub.alice, &["a"])
-            .await
-            .expect("read")
-            .is_some()
-    );
+    assert!(after.by_path(hub.alice, &["a"]).await.expect("read").is_some());
 }
 
 /// The writer's settings are those that the durability rules and the memory bound rest on.
@@ -265,10 +195,8 @@ async fn a_copy_taken_while_running_opens() {
 async fn commits_are_synced_and_caches_small() {
     let hub = Fixture::create().await;
     let mut tx = hub.begin().await.expect("writer");
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
-        .fetch_one(&mut *tx)
-        .await
-        .expect("read");
+    let mode: String =
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *tx).await.expect("read");
     assert_eq!(mode, "wal");
     for (pragma, value) in [
         ("PRAGMA synchronous", 2),
@@ -276,10 +204,7 @@ async fn commits_are_synced_and_caches_small() {
         ("PRAGMA cache_size", -4096),
         ("PRAGMA busy_timeout", 10_000),
     ] {
-        let set: i64 = sqlx::query_scalar(pragma)
-            .fetch_one(&mut *tx)
-            .await
-            .expect("read");
+        let set: i64 = sqlx::query_scalar(pragma).fetch_one(&mut *tx).await.expect("read");
         assert_eq!(set, value, "{pragma}");
     }
 }
@@ -289,10 +214,7 @@ async fn commits_are_synced_and_caches_small() {
 async fn after_a_failed_write_only_reads_go_on() {
     let hub = Fixture::create().await;
     hub.failed.store(true, std::sync::atomic::Ordering::Release);
-    assert!(matches!(
-        hub.mark_running().await,
-        Err(CatalogError::Failed)
-    ));
+    assert!(matches!(hub.mark_running().await, Err(CatalogError::Failed)));
     assert!(matches!(hub.begin_apply().await, Err(CatalogError::Failed)));
     assert_eq!(hub.channels().await.expect("read").len(), 2);
 }

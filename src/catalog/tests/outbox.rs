@@ -14,9 +14,7 @@ async fn operations_come_with_parents_and_contents() {
         put(&["x", "c"], 3, 30),
         put_folder(&["x", "empty"]),
     ];
-    hub.local_put(&hub.batch(puts), &mut Numbering::default(), NOW)
-        .await
-        .expect("put");
+    hub.local_put(&hub.batch(puts), &mut Numbering::default(), NOW).await.expect("put");
     let out = hub.ops_after(hub.alice, 0, 100).await.expect("read");
     assert_eq!(out.through, 4);
     let told: Vec<_> = out
@@ -25,12 +23,7 @@ async fn operations_come_with_parents_and_contents() {
         .map(|op| {
             let parents: Vec<_> = op.parents.iter().map(|p| p.filename.as_str()).collect();
             let sizes: Vec<_> = op.data.iter().map(|d| d.size).collect();
-            (
-                op.entry.seq,
-                parents.join("/"),
-                op.entry.filename.as_str(),
-                sizes,
-            )
+            (op.entry.seq, parents.join("/"), op.entry.filename.as_str(), sizes)
         })
         .collect();
     let expected = [
@@ -48,12 +41,8 @@ async fn an_outbox_is_read_in_runs() {
     let hub = Fixture::create().await;
     let author = &mut Numbering::default();
     let puts = (0..5).map(|n| put(&[&format!("f{n}")], n, 1)).collect();
-    hub.local_put(&hub.batch(puts), author, NOW)
-        .await
-        .expect("put");
-    hub.local_put(&hub.batch(vec![put(&["f1"], 100, 1)]), author, NOW)
-        .await
-        .expect("put");
+    hub.local_put(&hub.batch(puts), author, NOW).await.expect("put");
+    hub.local_put(&hub.batch(vec![put(&["f1"], 100, 1)]), author, NOW).await.expect("put");
     let (mut after, mut seen) = (0, Vec::new());
     loop {
         let out = hub.ops_after(hub.alice, after, 2).await.expect("read");
@@ -72,24 +61,12 @@ async fn an_outbox_is_read_in_runs() {
 async fn numbers_taken_over_do_not_leave_a_clone_behind() {
     let hub = Fixture::create().await;
     let puts = vec![put(&["a"], 1, 1), put(&["b"], 2, 1)];
-    hub.local_put(&hub.batch(puts), &mut Numbering::default(), NOW)
-        .await
-        .expect("put");
+    hub.local_put(&hub.batch(puts), &mut Numbering::default(), NOW).await.expect("put");
     let mut apply = hub.begin_apply().await.expect("writer");
-    let mut row = hub
-        .by_path(hub.alice, &["b"])
-        .await
-        .expect("read")
-        .expect("there");
+    let mut row = hub.by_path(hub.alice, &["b"]).await.expect("read").expect("there");
     row.seq = None;
-    apply
-        .upsert_attach(hub.alice, &[row])
-        .await
-        .expect("stored");
-    apply
-        .finish(&PacketId([3; 16]), NOW, b"")
-        .await
-        .expect("committed");
+    apply.upsert_attach(hub.alice, &[row]).await.expect("stored");
+    apply.finish(&PacketId([3; 16]), NOW, b"").await.expect("committed");
     let out = hub.ops_after(hub.alice, 0, 2).await.expect("read");
     assert_eq!((out.entries.len(), out.through), (1, 2));
     let rest = hub.ops_after(hub.alice, 1, 1).await.expect("read");
@@ -107,31 +84,13 @@ async fn arrivals_are_read_in_runs() {
     }
     let first = hub.present_after(hub.alice, 0, 2).await.expect("read");
     let hashes = |run: &crate::catalog::Arrivals| {
-        run.contents
-            .iter()
-            .map(|d| d.hash.to_string())
-            .collect::<Vec<_>>()
+        run.contents.iter().map(|d| d.hash.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(
-        (hashes(&first), first.through),
-        (vec!["f2".into(), "f0".into()], 2)
-    );
+    assert_eq!((hashes(&first), first.through), (vec!["f2".into(), "f0".into()], 2));
     hub.release(&[ids[1]], NOW).await.expect("released");
-    let rest = hub
-        .present_after(hub.alice, first.through, 9)
-        .await
-        .expect("read");
+    let rest = hub.present_after(hub.alice, first.through, 9).await.expect("read");
     assert_eq!((hashes(&rest), rest.through), (vec!["f3".into()], 4));
-    let none = hub
-        .present_after(hub.alice, rest.through, 9)
-        .await
-        .expect("read");
+    let none = hub.present_after(hub.alice, rest.through, 9).await.expect("read");
     assert_eq!((none.contents.len(), none.through), (0, 4));
-    assert_eq!(
-        hub.present_after(hub.bob, 0, 9)
-            .await
-            .expect("read")
-            .through,
-        0
-    );
+    assert_eq!(hub.present_after(hub.bob, 0, 9).await.expect("read").through, 0);
 }

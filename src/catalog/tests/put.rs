@@ -12,16 +12,11 @@ use crate::catalog::{
 type Answers = Vec<Result<Filed, Clash>>;
 
 async fn enter(hub: &Fixture, author: &mut Numbering, puts: Vec<LocalPut>) -> Answers {
-    hub.local_put(&hub.batch(puts), author, NOW)
-        .await
-        .expect("entered")
+    hub.local_put(&hub.batch(puts), author, NOW).await.expect("entered")
 }
 
 async fn at(hub: &Fixture, path: &[&str]) -> Attach {
-    hub.by_path(hub.alice, path)
-        .await
-        .expect("read")
-        .expect("there")
+    hub.by_path(hub.alice, path).await.expect("read").expect("there")
 }
 
 fn change(answers: &Answers, n: usize) -> Change {
@@ -32,18 +27,11 @@ fn change(answers: &Answers, n: usize) -> Change {
 #[tokio::test]
 async fn a_put_makes_entry_folders_and_content() {
     let hub = Fixture::create().await;
-    let answers = enter(
-        &hub,
-        &mut Numbering::default(),
-        vec![put(&["docs", "2026", "a.txt"], 1, 10)],
-    )
-    .await;
+    let answers =
+        enter(&hub, &mut Numbering::default(), vec![put(&["docs", "2026", "a.txt"], 1, 10)]).await;
     assert_eq!(change(&answers, 0), Change::Created);
     let file = at(&hub, &["docs", "2026", "a.txt"]).await;
-    assert_eq!(
-        Ok(file.hash.clone()),
-        answers[0].clone().map(|filed| filed.hash)
-    );
+    assert_eq!(Ok(file.hash.clone()), answers[0].clone().map(|filed| filed.hash));
     assert_eq!((file.filesize, file.revision, file.seq), (10, 0, Some(1)));
     assert_eq!(file.root, Some(digest(1)));
     assert_eq!(file.content_version, Some(VersionBytes(b"+".to_vec())));
@@ -68,37 +56,20 @@ async fn a_put_makes_entry_folders_and_content() {
 async fn a_second_put_replaces_content() {
     let hub = Fixture::create().await;
     let author = &mut Numbering::default();
-    enter(
-        &hub,
-        author,
-        vec![put(&["d", "a"], 1, 10), put(&["d", "b"], 5, 5)],
-    )
-    .await;
+    enter(&hub, author, vec![put(&["d", "a"], 1, 10), put(&["d", "b"], 5, 5)]).await;
     let before = at(&hub, &["d", "a"]).await;
     let answers = enter(&hub, author, vec![put(&["d", "a"], 2, 30)]).await;
-    assert_eq!(
-        change(&answers, 0),
-        Change::Replaced {
-            previous: Some(digest(1))
-        }
-    );
+    assert_eq!(change(&answers, 0), Change::Replaced { previous: Some(digest(1)) });
     let after = at(&hub, &["d", "a"]).await;
     assert_eq!(after.hash, before.hash);
-    assert_eq!(
-        (after.revision, after.filesize, after.seq),
-        (1, 30, Some(3))
-    );
+    assert_eq!((after.revision, after.filesize, after.seq), (1, 30, Some(3)));
     assert_ne!(after.op_id, before.op_id);
     assert_eq!(after.place_version, before.place_version);
     assert_eq!(after.meta_version, before.meta_version);
     assert_eq!(after.content_version, Some(VersionBytes(b"++".to_vec())));
     assert_eq!(hub.bytes().await, (35, 0));
     enter(&hub, author, vec![put(&["d", "a"], 1, 10)]).await;
-    assert_eq!(
-        hub.bytes().await,
-        (15, 0),
-        "content that comes back counts again"
-    );
+    assert_eq!(hub.bytes().await, (15, 0), "content that comes back counts again");
     let out = hub.ops_after(hub.alice, 0, 9).await.expect("read");
     let last = out.entries.last().expect("an operation");
     assert_eq!(last.data[0].op_id, last.entry.op_id);
@@ -110,22 +81,10 @@ async fn the_same_content_is_no_operation() {
     let hub = Fixture::create().await;
     let author = &mut Numbering::default();
     enter(&hub, author, vec![put(&["a"], 1, 10), put_folder(&["d"])]).await;
-    let before = (
-        at(&hub, &["a"]).await,
-        hub.heads(hub.alice).await.expect("read"),
-    );
+    let before = (at(&hub, &["a"]).await, hub.heads(hub.alice).await.expect("read"));
     let answers = enter(&hub, author, vec![put(&["a"], 1, 10), put_folder(&["d"])]).await;
-    assert_eq!(
-        (change(&answers, 0), change(&answers, 1)),
-        (Change::Unchanged, Change::Unchanged)
-    );
-    assert_eq!(
-        (
-            at(&hub, &["a"]).await,
-            hub.heads(hub.alice).await.expect("read")
-        ),
-        before
-    );
+    assert_eq!((change(&answers, 0), change(&answers, 1)), (Change::Unchanged, Change::Unchanged));
+    assert_eq!((at(&hub, &["a"]).await, hub.heads(hub.alice).await.expect("read")), before);
     assert_eq!(hub.bytes().await, (10, 0));
 }
 
@@ -141,29 +100,12 @@ async fn puts_of_a_batch_see_each_other() {
         put(&["d", "e", "b"], 2, 20),
     ];
     let answers = enter(&hub, &mut Numbering::default(), puts).await;
-    assert_eq!(
-        change(&answers, 2),
-        Change::Replaced {
-            previous: Some(digest(1))
-        }
-    );
-    assert_eq!(
-        (change(&answers, 3), change(&answers, 4)),
-        (Change::Unchanged, Change::Unchanged)
-    );
+    assert_eq!(change(&answers, 2), Change::Replaced { previous: Some(digest(1)) });
+    assert_eq!((change(&answers, 3), change(&answers, 4)), (Change::Unchanged, Change::Unchanged));
     let top = hub.children(hub.alice, None, None, 9).await.expect("read");
     assert_eq!(top.len(), 1);
-    let below = hub
-        .children(hub.alice, Some(&top[0].hash), None, 9)
-        .await
-        .expect("read");
-    assert_eq!(
-        below
-            .iter()
-            .map(|a| a.filename.as_str())
-            .collect::<Vec<_>>(),
-        ["a", "e"]
-    );
+    let below = hub.children(hub.alice, Some(&top[0].hash), None, 9).await.expect("read");
+    assert_eq!(below.iter().map(|a| a.filename.as_str()).collect::<Vec<_>>(), ["a", "e"]);
     assert_eq!(below[0].root, Some(digest(3)));
     assert_eq!(hub.bytes().await, (50, 0));
     let data = hub.superseded(NOW.plus(1), 9).await.expect("read");
@@ -202,16 +144,8 @@ async fn a_put_goes_to_the_bearer_of_the_name() {
         entry("f3", Some("d1"), "a"),
     ];
     hub.store(&rows).await;
-    let answers = enter(
-        &hub,
-        &mut Numbering::default(),
-        vec![put(&["d", "a"], 7, 7)],
-    )
-    .await;
-    assert_eq!(
-        answers[0].as_ref().map(|filed| &filed.hash),
-        Ok(&resource("f3"))
-    );
+    let answers = enter(&hub, &mut Numbering::default(), vec![put(&["d", "a"], 7, 7)]).await;
+    assert_eq!(answers[0].as_ref().map(|filed| &filed.hash), Ok(&resource("f3")));
 }
 
 /// SYNC-31: bytes that a clone announced and a person here put have arrived.
@@ -242,13 +176,7 @@ async fn a_put_over_the_quota_enters_nothing() {
     enter(&hub, author, vec![put(&["a"], 1, 60)]).await;
     let batch = hub.batch(vec![put(&["b"], 2, 1), put(&["c"], 3, 40)]);
     let refused = hub.local_put(&batch, author, NOW).await;
-    assert!(matches!(
-        refused,
-        Err(CatalogError::OverQuota {
-            needed: 101,
-            quota: 100
-        })
-    ));
+    assert!(matches!(refused, Err(CatalogError::OverQuota { needed: 101, quota: 100 })));
     assert_eq!(hub.by_path(hub.alice, &["b"]).await.expect("read"), None);
     assert_eq!(hub.bytes().await, (60, 0));
     enter(&hub, author, vec![put(&["a"], 4, 100)]).await;
@@ -264,17 +192,9 @@ async fn bad_names_are_refused_before_anything_is_written() {
     for path in [&["ok", "..", "a"][..], &["a/b"], &[""], &["ok", "x\0"]] {
         let batch = hub.batch(vec![put(&["fine"], 1, 1), put(path, 2, 2)]);
         let refused = hub.local_put(&batch, &mut Numbering::default(), NOW).await;
-        assert!(
-            matches!(refused, Err(CatalogError::BadName { .. })),
-            "{path:?}"
-        );
+        assert!(matches!(refused, Err(CatalogError::BadName { .. })), "{path:?}");
     }
-    assert!(
-        hub.children(hub.alice, None, None, 9)
-            .await
-            .expect("read")
-            .is_empty()
-    );
+    assert!(hub.children(hub.alice, None, None, 9).await.expect("read").is_empty());
 }
 
 /// Cannot make a version of anything.
@@ -301,15 +221,8 @@ impl Author for Illiterate {
 async fn an_unreadable_version_enters_nothing() {
     let hub = Fixture::create().await;
     let batch = hub.batch(vec![put(&["d", "a"], 1, 1)]);
-    let refused = hub
-        .local_put(&batch, &mut Illiterate(Numbering::default()), NOW)
-        .await;
+    let refused = hub.local_put(&batch, &mut Illiterate(Numbering::default()), NOW).await;
     assert!(matches!(refused, Err(CatalogError::Version(_))));
-    enter(
-        &hub,
-        &mut Numbering::default(),
-        vec![put(&["d", "a"], 1, 1)],
-    )
-    .await;
+    enter(&hub, &mut Numbering::default(), vec![put(&["d", "a"], 1, 1)]).await;
     assert_eq!(hub.heads(hub.alice).await.expect("read").seq, 1);
 }

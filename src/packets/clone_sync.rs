@@ -112,7 +112,7 @@ fn report(operation: &Operation, outcome: Result<OpStatus, Refusal>) -> OpReport
     match outcome {
         Ok(status) => OpReport { id: operation.id, status, code: None },
         Err(refusal) => {
-            tracing::info!(%refusal, "an operation was refused");
+            tracing::debug!(%refusal, "an operation was refused");
             let code = Some(refusal.code.into());
             OpReport { id: operation.id, status: OpStatus::Refused, code }
         }

@@ -141,7 +141,7 @@ impl AttachEntry {
 }
 
 impl Data {
-    /// Describes bytes; `digests` are the leaf digests when there are 2 to 32 of them.
+    /// Describes bytes; `digests` are their leaf digests, which travel when there are 2 to 32.
     pub fn new(
         role: Role,
         size: u64,
@@ -149,7 +149,8 @@ impl Data {
         digests: Option<&[Digest]>,
         mime: &str,
     ) -> Self {
-        let digests = digests.map(join);
+        let few = |d: &&[Digest]| (2..=INLINE_DIGESTS as usize).contains(&d.len());
+        let digests = digests.filter(few).map(join);
         Self { role, size, root, digests, mime: mime.to_owned(), source: Source::Fetch }
     }
 

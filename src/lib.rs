@@ -1,8 +1,22 @@
 //! Zotferry carries a channel's files between its clones.
 //!
 //! The rules of the wire are in [`zotferry_protocol`]; this crate is the hub that lives by them.
+//! `ARCHITECTURE.md` says which module knows what, and what never happens.
 
 pub mod catalog;
+pub mod channels;
 pub mod chunker;
+pub mod clone_sync;
+pub mod config;
+pub mod files;
+pub mod hub;
+pub mod keys;
+pub mod metrics;
+pub mod packets;
 pub mod queue;
+pub mod receiver;
+pub mod service;
 pub mod storage;
+pub mod text;
+pub mod transport;
+pub mod web;

@@ -34,10 +34,7 @@ pub fn decode_map<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal>
 /// One value from exactly these bytes.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
     if bytes.len() > MAX_PACKET {
-        return Err(Refusal::with(
-            Code::TooLarge,
-            format_args!("{} bytes", bytes.len()),
-        ));
+        return Err(Refusal::with(Code::TooLarge, format_args!("{} bytes", bytes.len())));
     }
     match raw::value_len(bytes, MAX_DEPTH) {
         Ok(len) if len == bytes.len() => {}
@@ -99,9 +96,7 @@ where
 pub fn short_text<'de, D: Deserializer<'de>, const N: usize>(d: D) -> Result<String, D::Error> {
     let text = <&str>::deserialize(d)?;
     if text.len() > N {
-        return Err(D::Error::custom(format_args!(
-            "text of more than {N} bytes"
-        )));
+        return Err(D::Error::custom(format_args!("text of more than {N} bytes")));
     }
     Ok(text.to_owned())
 }
@@ -122,22 +117,14 @@ mod tests {
         let mut bytes = encode(&Few { list: vec![1] });
         assert_eq!(decode::<Few>(&bytes), Ok(Few { list: vec![1] }));
         bytes.push(0xc0);
-        assert_eq!(
-            decode::<Few>(&bytes).expect_err("trailing").code,
-            Code::Malformed
-        );
+        assert_eq!(decode::<Few>(&bytes).expect_err("trailing").code, Code::Malformed);
     }
 
     /// PKT-4: a list with one element too many is refused.
     #[test]
     fn long_lists_are_refused() {
-        let bytes = encode(&Few {
-            list: vec![1, 2, 3],
-        });
-        assert_eq!(
-            decode::<Few>(&bytes).expect_err("too long").code,
-            Code::BadField
-        );
+        let bytes = encode(&Few { list: vec![1, 2, 3] });
+        assert_eq!(decode::<Few>(&bytes).expect_err("too long").code, Code::BadField);
     }
 
     /// PKT-3: depth and size end in a refusal, not in a stack overflow.
@@ -148,21 +135,13 @@ mod tests {
         deep.push(0xc0);
         assert_eq!(decode::<Few>(&deep).expect_err("deep").code, Code::TooLarge);
         let large = vec![0xc0; MAX_PACKET + 1];
-        assert_eq!(
-            decode::<Few>(&large).expect_err("large").code,
-            Code::TooLarge
-        );
+        assert_eq!(decode::<Few>(&large).expect_err("large").code, Code::TooLarge);
     }
 
     /// PKT-2: a length that the bytes cannot hold allocates nothing.
     #[test]
     fn claimed_lengths_are_not_believed() {
-        let claim = [
-            0x81, 0xa4, b'l', b'i', b's', b't', 0xdd, 0xff, 0xff, 0xff, 0xff,
-        ];
-        assert_eq!(
-            decode::<Few>(&claim).expect_err("claim").code,
-            Code::Malformed
-        );
+        let claim = [0x81, 0xa4, b'l', b'i', b's', b't', 0xdd, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!(decode::<Few>(&claim).expect_err("claim").code, Code::Malformed);
     }
 }

@@ -118,10 +118,7 @@ pub fn seal(
         expires: draft.at.plus(draft.life.min(MAX_LIFE)),
         answers: draft.answers,
     };
-    let body = codec::encode(&Body {
-        header: &header,
-        packet,
-    });
+    let body = codec::encode(&Body { header: &header, packet });
     let sig = signer.sign(&message(&header.from.hub, &body))?;
     let location = introduction.map(codec::encode);
     Ok(codec::encode(&Envelope {
@@ -164,18 +161,12 @@ impl<'a> Sealed<'a> {
         }
         let header: Header = codec::decode_map(self.0.body)?;
         if header.from.hub != self.0.key {
-            return Err(Refusal::with(
-                Code::BadSignature,
-                "`from` is not the signer",
-            ));
+            return Err(Refusal::with(Code::BadSignature, "`from` is not the signer"));
         }
         if header.to.hub != *me {
             return Err(Code::NotForMe.into());
         }
-        Ok(Authentic {
-            header,
-            body: self.0.body,
-        })
+        Ok(Authentic { header, body: self.0.body })
     }
 }
 
@@ -213,10 +204,7 @@ impl Authentic<'_> {
     /// PKT-6, PKT-7: the type is known and its fields hold.
     pub fn packet(self) -> Result<Verified<Packet>, Refusal> {
         let packet = Packet::decode(&self.header.kind, self.body)?;
-        Ok(Verified {
-            header: self.header,
-            packet,
-        })
+        Ok(Verified { header: self.header, packet })
     }
 }
 
@@ -240,10 +228,7 @@ impl<P> Verified<P> {
 
     /// The same proof for a part of the packet.
     pub fn map<Q>(self, part: impl FnOnce(P) -> Q) -> Verified<Q> {
-        Verified {
-            header: self.header,
-            packet: part(self.packet),
-        }
+        Verified { header: self.header, packet: part(self.packet) }
     }
 }
 

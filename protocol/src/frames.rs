@@ -124,10 +124,7 @@ mod tests {
         assert_eq!(hex::encode(data_header(0, 1, 0, 5)), "94000100c405");
         let wide = data_header(255, 1_048_575, 15 << 20, MAX_FRAME);
         assert_eq!(hex::encode(wide), "94ccffce000fffffce00f00000c600040000");
-        let gone = FrameRefusal {
-            code: 300,
-            text: "gone".to_owned(),
-        };
+        let gone = FrameRefusal { code: 300, text: "gone".to_owned() };
         let expected = "9307c082a4636f6465cd012ca474657874a4676f6e65";
         assert_eq!(hex::encode(refusal_frame(7, &gone)), expected);
         assert_eq!(hex::encode(end_frame(End::Done)), "92c0a4646f6e65");
@@ -138,18 +135,9 @@ mod tests {
     #[test]
     fn a_long_refusal_text_is_cut_between_characters() {
         let text = "é".repeat(300) + "x";
-        let frame = refusal_frame(
-            u32::MAX,
-            &FrameRefusal {
-                code: u16::MAX,
-                text,
-            },
-        );
+        let frame = refusal_frame(u32::MAX, &FrameRefusal { code: u16::MAX, text });
         assert!(frame.len() <= MAX_HEAD);
         let cut = "é".repeat(256);
-        assert!(
-            frame.ends_with(cut.as_bytes()),
-            "512 bytes are 256 such characters"
-        );
+        assert!(frame.ends_with(cut.as_bytes()), "512 bytes are 256 such characters");
     }
 }

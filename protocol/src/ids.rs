@@ -142,10 +142,7 @@ macro_rules! text_id {
 }
 
 fn is_whirlpool_base64url(text: &str) -> bool {
-    text.len() == 86
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    text.len() == 86 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 text_id! {

@@ -107,10 +107,7 @@ impl Manifest {
 
     /// All chunks.
     pub fn all(&self) -> ChunkRange {
-        ChunkRange {
-            first: 0,
-            count: self.chunks(),
-        }
+        ChunkRange { first: 0, count: self.chunks() }
     }
 
     /// Where a chunk lies; `None` beyond the end.
@@ -140,16 +137,10 @@ impl Manifest {
         let first = u64::from(page) * u64::from(PAGE);
         let chunks = u64::from(self.chunks());
         if first >= chunks {
-            return ChunkRange {
-                first: self.chunks(),
-                count: 0,
-            };
+            return ChunkRange { first: self.chunks(), count: 0 };
         }
         let count = (chunks - first).min(u64::from(PAGE));
-        ChunkRange {
-            first: first as u32,
-            count: count as u32,
-        }
+        ChunkRange { first: first as u32, count: count as u32 }
     }
 }
 
@@ -185,15 +176,7 @@ mod tests {
     #[test]
     fn spans_cover_the_file_exactly() {
         let chunk = u64::from(MIN_CHUNK);
-        for size in [
-            0,
-            1,
-            chunk - 1,
-            chunk,
-            chunk + 1,
-            5 * chunk + 1,
-            4097 * chunk,
-        ] {
+        for size in [0, 1, chunk - 1, chunk, chunk + 1, 5 * chunk + 1, 4097 * chunk] {
             let manifest = Manifest::of(size).expect("within limits");
             let mut at = 0;
             for no in manifest.all().iter() {
@@ -205,9 +188,7 @@ mod tests {
             assert_eq!(at, size);
             assert_eq!(manifest.bytes(manifest.all()), size);
             assert_eq!(manifest.span(ChunkNo(manifest.chunks())), None);
-            let paged: u32 = (0..manifest.pages())
-                .map(|p| manifest.page_chunks(p).count)
-                .sum();
+            let paged: u32 = (0..manifest.pages()).map(|p| manifest.page_chunks(p).count).sum();
             assert_eq!(paged, manifest.chunks());
         }
     }

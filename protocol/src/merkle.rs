@@ -23,13 +23,7 @@ pub fn leaf(bytes: &[u8]) -> Digest {
 /// FILE-7: the digest of an inner node, `SHA-256(01 ‖ left ‖ right)`.
 pub fn node(left: &Digest, right: &Digest) -> Digest {
     let hasher = Sha256::new_with_prefix([1]);
-    Digest(
-        hasher
-            .chain_update(left.0)
-            .chain_update(right.0)
-            .finalize()
-            .into(),
-    )
+    Digest(hasher.chain_update(left.0).chain_update(right.0).finalize().into())
 }
 
 /// FILE-8: the Merkle tree hash over leaf digests (RFC 9162 section 2.1.1); `SHA-256("")` over none.
@@ -112,11 +106,7 @@ impl TreeBuilder {
     }
 
     fn with_page_size(page_size: u32) -> Self {
-        Self {
-            page_size: u64::from(page_size),
-            page: Peaks::default(),
-            full_pages: Vec::new(),
-        }
+        Self { page_size: u64::from(page_size), page: Peaks::default(), full_pages: Vec::new() }
     }
 
     /// The digest of the next chunk.
@@ -208,11 +198,7 @@ pub fn verify_page(
     digests: &[Digest],
     path: &[Digest],
 ) -> Result<(), PageError> {
-    let place = Place {
-        chunks: manifest.chunks(),
-        page_size: PAGE,
-        page,
-    };
+    let place = Place { chunks: manifest.chunks(), page_size: PAGE, page };
     place.verify(root, digests, path)
 }
 
@@ -234,24 +220,14 @@ impl Place {
     fn verify(self, root: &Digest, digests: &[Digest], path: &[Digest]) -> Result<(), PageError> {
         let expected = self.digests()?;
         if digests.len() != expected {
-            return Err(PageError::DigestCount {
-                expected,
-                found: digests.len(),
-            });
+            return Err(PageError::DigestCount { expected, found: digests.len() });
         }
         let expected = self.siblings().count();
         if path.len() != expected {
-            return Err(PageError::PathLength {
-                expected,
-                found: path.len(),
-            });
+            return Err(PageError::PathLength { expected, found: path.len() });
         }
         let top = self.climb(self::root(digests), path);
-        if top == *root {
-            Ok(())
-        } else {
-            Err(PageError::WrongRoot)
-        }
+        if top == *root { Ok(()) } else { Err(PageError::WrongRoot) }
     }
 
     /// Number of chunks on the page.
@@ -265,12 +241,10 @@ impl Place {
     }
 
     fn climb(self, page_root: Digest, path: &[Digest]) -> Digest {
-        self.siblings()
-            .zip(path)
-            .fold(page_root, |below, (side, sibling)| match side {
-                Side::Left => node(sibling, &below),
-                Side::Right => node(&below, sibling),
-            })
+        self.siblings().zip(path).fold(page_root, |below, (side, sibling)| match side {
+            Side::Left => node(sibling, &below),
+            Side::Right => node(&below, sibling),
+        })
     }
 
     /// The levels, from the bottom, on which the page's subtree has a sibling.

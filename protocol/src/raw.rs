@@ -97,11 +97,7 @@ pub fn entries(map: &[u8], depth: usize) -> Result<Vec<(&str, &[u8])>, RawError>
         let value = take(map, &mut at, depth)?;
         out.push((text(key).ok_or(RawError::NotAMap)?, value));
     }
-    if at == map.len() {
-        Ok(out)
-    } else {
-        Err(RawError::Cut)
-    }
+    if at == map.len() { Ok(out) } else { Err(RawError::Cut) }
 }
 
 fn take<'a>(bytes: &'a [u8], at: &mut usize, depth: usize) -> Result<&'a [u8], RawError> {
@@ -144,11 +140,7 @@ mod tests {
         assert_eq!(entries[0].0, "a");
         assert_eq!(entries[1].1.len(), 1 + 5 + 9 + 1);
         for cut in [1, 2, 100, bytes.len() - 1] {
-            assert_eq!(
-                value_len(&bytes[..cut], 2),
-                Err(RawError::Cut),
-                "cut at {cut}"
-            );
+            assert_eq!(value_len(&bytes[..cut], 2), Err(RawError::Cut), "cut at {cut}");
         }
     }
 

@@ -160,11 +160,7 @@ pub struct Refusal {
 impl Refusal {
     /// The table's sentence alone.
     pub fn new(code: Code) -> Self {
-        Self {
-            code,
-            text: code.sentence().to_owned(),
-            retry_after: None,
-        }
+        Self { code, text: code.sentence().to_owned(), retry_after: None }
     }
 
     /// The table's sentence and the case's detail.
@@ -173,11 +169,7 @@ impl Refusal {
         if let Some((cut, _)) = text.char_indices().nth(200) {
             text.truncate(cut);
         }
-        Self {
-            code,
-            text,
-            retry_after: None,
-        }
+        Self { code, text, retry_after: None }
     }
 
     /// Asks the peer to wait for so many seconds.

@@ -106,11 +106,7 @@ impl Version {
         if !vector.contains_key(&replica) {
             return Err(VersionError::UnknownWriter);
         }
-        Ok(Self {
-            vector,
-            hlc,
-            replica,
-        })
+        Ok(Self { vector, hlc, replica })
     }
 
     /// SYNC-23: the version of an edit at `replica` of what stood at `previous`; it dominates that.
@@ -122,9 +118,7 @@ impl Version {
         replica: ReplicaId,
         now: Millis,
     ) -> Result<Self, VersionError> {
-        let mut vector = previous
-            .map(|version| version.vector.clone())
-            .unwrap_or_default();
+        let mut vector = previous.map(|version| version.vector.clone()).unwrap_or_default();
         let counter = vector.entry(replica).or_default();
         *counter = counter.saturating_add(1);
         let last = previous.map_or(Hlc::default(), |version| version.hlc);
@@ -166,21 +160,12 @@ impl Version {
 
     fn is_within(&self, other: &Self) -> bool {
         self.stamp() <= other.stamp()
-            && self
-                .vector
-                .iter()
-                .all(|(replica, counter)| *counter <= other.counter(replica))
+            && self.vector.iter().all(|(replica, counter)| *counter <= other.counter(replica))
     }
 
     /// A total order in which every version stands above those it dominates.
     fn precedence(&self, other: &Self) -> Ordering {
-        let seen = |version: &Self| {
-            version
-                .vector
-                .values()
-                .map(|n| u128::from(*n))
-                .sum::<u128>()
-        };
+        let seen = |version: &Self| version.vector.values().map(|n| u128::from(*n)).sum::<u128>();
         self.stamp()
             .cmp(&other.stamp())
             .then_with(|| seen(self).cmp(&seen(other)))

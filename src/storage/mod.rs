@@ -1,1 +1,237 @@
-//! (being written)
+//! Keeps bytes by content address: whole verified content, and partial files on the way there.
+//!
+//! Owns: the traits [`Storage`], [`Content`] and [`Partial`], and the key of a partial file.
+//! Not here: which content is wanted, quotas, what a chunk is worth (catalog, queue, receiver).
+//! Invariant: content is visible under its root only complete, verified and durable.
+//!
+//! Every call blocks and belongs on a thread that may block; none of them needs a runtime.
+//! [`local`] keeps files in a folder; [`memory`] keeps everything in memory and can lose power.
+
+mod error;
+pub mod local;
+pub mod memory;
+mod phase;
+
+#[cfg(test)]
+mod contract;
+
+use std::fmt;
+use std::fs::File;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+use zotferry_protocol::ids::Digest;
+
+pub use error::{Fault, Retry, StorageError};
+pub use local::LocalStorage;
+
+/// Content of at most this many bytes may be kept together with others and read by the hundred.
+pub const SMALL: usize = 64 << 10;
+
+type Result<T> = std::result::Result<T, StorageError>;
+
+/// What a partial file will become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PartialKey {
+    /// Content that somebody announced: its Merkle root.
+    Wanted(Digest),
+    /// Content on its way in from here, whose root is not known before its last byte.
+    Staging(Uuid),
+}
+
+impl PartialKey {
+    /// A key that nobody has used before.
+    pub fn staging() -> Self {
+        Self::Staging(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for PartialKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wanted(root) => write!(f, "{root}"),
+            Self::Staging(uuid) => write!(f, "{uuid}"),
+        }
+    }
+}
+
+impl FromStr for PartialKey {
+    type Err = StorageError;
+
+    /// Reads what `Display` wrote: 64 hex digits, or a hyphenated UUID.
+    fn from_str(text: &str) -> Result<Self> {
+        let key = match text.len() {
+            64 => text.parse().ok().map(Self::Wanted),
+            36 => text.parse().ok().map(Self::Staging),
+            _ => None,
+        };
+        key.filter(|key| key.to_string() == text)
+            .ok_or(StorageError::Misuse("a partial file's name is a root or a UUID"))
+    }
+}
+
+/// Where content is kept, addressed by its Merkle root: the root determines the bytes.
+pub trait Storage: Send + Sync + 'static {
+    /// Bytes that an unprivileged writer can still use.
+    fn free_space(&self) -> Result<u64>;
+
+    /// Whether the content is committed here.
+    fn contains(&self, root: &Digest) -> Result<bool>;
+
+    /// Committed content; `None` when it is not here.
+    fn open(&self, root: &Digest) -> Result<Option<Box<dyn Content>>>;
+
+    /// Many contents of at most [`SMALL`] bytes in one go, in the order asked. `None` where the
+    /// content is not here or not kept as small: [`Storage::open`] tells which.
+    fn read_small(&self, roots: &[Digest]) -> Result<Vec<Option<Bytes>>>;
+
+    /// Whole contents of at most one chunk of 1 MiB each. All are durable when it returns; after
+    /// an error any of them may be. What is here already is fine.
+    fn put_many(&self, items: &[(Digest, Bytes)]) -> Result<()>;
+
+    /// Opens the partial file of this key or begins it. One that was begun with another size
+    /// starts anew.
+    ///
+    /// # Errors
+    /// [`StorageError::Busy`] while the partial file is open elsewhere.
+    fn partial(&self, key: &PartialKey, size: u64) -> Result<Arc<dyn Partial>>;
+
+    /// Every partial file that is here.
+    fn partials(&self) -> Result<Vec<PartialKey>>;
+
+    /// Keeps one manifest page of content of more than one chunk: the leaf digests of chunks
+    /// 4096 × `page` onwards, verified by the caller. Durable when it returns.
+    fn put_digests(&self, root: &Digest, page: u32, digests: &[Digest]) -> Result<()>;
+
+    /// The leaf digests of one manifest page, when it is kept.
+    fn digests(&self, root: &Digest, page: u32) -> Result<Option<Vec<Digest>>>;
+
+    /// The subtree roots of all pages kept, in order, for serving pages that prove themselves;
+    /// `None` when there is none or one before the last is missing. The caller compares their
+    /// number with the manifest's.
+    fn page_roots(&self, root: &Digest) -> Result<Option<Vec<Digest>>>;
+
+    /// Removes content and its digest pages; what is not here is fine.
+    fn remove(&self, root: &Digest) -> Result<()>;
+}
+
+/// Committed content, complete and verified.
+pub trait Content: Send + Sync {
+    /// Its size in bytes.
+    fn size(&self) -> u64;
+
+    /// Reads at `offset` as much as there is, up to the length of `buf`; 0 at the end.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize>;
+
+    /// The file it is kept in, where there is one, for the system's own ways of copying.
+    fn as_file(&self) -> Option<&File>;
+}
+
+/// Content that came out of a row, or lives in memory.
+impl Content for Bytes {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        Ok(copy_out(self, offset, buf))
+    }
+
+    fn as_file(&self) -> Option<&File> {
+        None
+    }
+}
+
+/// Copies from `offset` what there is and what fits.
+fn copy_out(bytes: &[u8], offset: u64, buf: &mut [u8]) -> usize {
+    let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    let len = buf.len().min(bytes.len() - from);
+    buf[..len].copy_from_slice(&bytes[from..from + len]);
+    len
+}
+
+/// A file that is being filled, apart from committed content. Shared by its owner's threads.
+///
+/// After a failed sync every later call but [`Partial::discard`] fails (Invariant 4): Linux marks
+/// the pages clean, so reading them back proves nothing. The owner begins a new partial file.
+pub trait Partial: Send + Sync {
+    /// The size it will have, in bytes.
+    fn size(&self) -> u64;
+
+    /// Whether it was here before this opening. If not, no chunk can be in it yet, whatever was
+    /// recorded.
+    fn existed(&self) -> bool;
+
+    /// Gives it another size: a source turned out longer or shorter than it had said.
+    fn resize(&self, size: u64) -> Result<()>;
+
+    /// Reserves disk for the whole size. Repeatable.
+    ///
+    /// # Errors
+    /// [`StorageError::NoSpace`], and nothing is reserved.
+    fn allocate(&self) -> Result<()>;
+
+    /// Writes the pieces one after the other from `offset`, and lets the disk begin with them.
+    fn write_at(&self, offset: u64, pieces: &[Bytes]) -> Result<()>;
+
+    /// Reads at `offset` as much as there is, up to the length of `buf`; 0 at the end. What was
+    /// never written is zeros or missing.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize>;
+
+    /// Copies `len` bytes of committed content, by the system's own means where it has them.
+    fn copy_from(&self, from: &dyn Content, src: u64, dst: u64, len: u64) -> Result<()>;
+
+    /// Everything written before this call is durable when it returns.
+    fn sync(&self) -> Result<()>;
+
+    /// Makes it the content `root`, durably. The caller has verified every chunk. Repeatable, also
+    /// when a crash came in between; the content being here already is fine.
+    fn commit(&self, root: &Digest) -> Result<()>;
+
+    /// Removes it; that it is gone already is fine.
+    fn discard(&self) -> Result<()>;
+}
+
+/// Fails unless bytes `offset` to `offset + len` lie within `size`; returns the end.
+fn within(size: u64, offset: u64, len: u64) -> Result<u64> {
+    let end = offset.saturating_add(len);
+    if end > size {
+        return Err(StorageError::OutOfBounds { offset, end, size });
+    }
+    Ok(end)
+}
+
+/// Fills `buf` from content.
+///
+/// # Errors
+/// Those of the content, and [`StorageError::OutOfBounds`] when it ends before.
+pub fn read_exact_at(content: &dyn Content, offset: u64, buf: &mut [u8]) -> Result<()> {
+    let (size, wanted) = (content.size(), buf.len());
+    within(size, offset, wanted as u64)?;
+    match read_full(buf, offset, |at, rest| content.read_at(at, rest))? {
+        got if got == wanted => Ok(()),
+        got => Err(StorageError::OutOfBounds { offset, end: offset + got as u64, size }),
+    }
+}
+
+/// Reads until `buf` is full or the content ends; returns how much was read.
+///
+/// # Errors
+/// Those of `read`, which reads once at an offset.
+pub fn read_full(
+    buf: &mut [u8],
+    offset: u64,
+    read: impl Fn(u64, &mut [u8]) -> Result<usize>,
+) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        let got = read(offset + filled as u64, &mut buf[filled..])?;
+        if got == 0 {
+            break;
+        }
+        filled += got;
+    }
+    Ok(filled)
+}

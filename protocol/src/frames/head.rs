@@ -64,19 +64,9 @@ impl<'a> Parser<'a> {
         let offset = self.number("offset is a number of 32 bits")?;
         let len = decode::read_bin_len(&mut self.rest)
             .map_err(|error| Stop::value(&error, "chunk bytes are bin"))?;
-        let frame = Frame {
-            item,
-            chunk,
-            offset,
-            len,
-        };
+        let frame = Frame { item, chunk, offset, len };
         check_payload(&frame).map_err(Stop::Bad)?;
-        Ok(FrameEvent::Header {
-            item,
-            chunk,
-            offset,
-            len,
-        })
+        Ok(FrameEvent::Header { item, chunk, offset, len })
     }
 
     fn refusal(&mut self) -> Result<FrameEvent, Stop> {
@@ -181,9 +171,7 @@ impl<'a> Parser<'a> {
     /// A length of `width` bytes, big-endian.
     fn length(&mut self, width: u64) -> Result<u64, Stop> {
         let bytes = self.bytes(width)?;
-        Ok(bytes
-            .iter()
-            .fold(0, |length, byte| length << 8 | u64::from(*byte)))
+        Ok(bytes.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)))
     }
 
     fn bytes(&mut self, len: u64) -> Result<&'a [u8], Stop> {

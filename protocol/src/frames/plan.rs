@@ -52,22 +52,12 @@ impl Plan {
         if !inside {
             return Err(ResumeError::OutsideRequest);
         }
-        Ok(Self {
-            wanted,
-            next,
-            offset: from.bytes,
-            budget,
-            ended: false,
-        })
+        Ok(Self { wanted, next, offset: from.bytes, budget, ended: false })
     }
 
     /// Drops what is left of an item that turned out to be unservable; the caller writes the refusal.
     pub fn drop_item(&mut self, item: u32) {
-        while self
-            .wanted
-            .get(self.next)
-            .is_some_and(|chunk| chunk.item == item)
-        {
+        while self.wanted.get(self.next).is_some_and(|chunk| chunk.item == item) {
             self.next += 1;
             self.offset = 0;
         }
@@ -81,9 +71,7 @@ impl Plan {
             self.drop_item(chunk.item);
             return Step::Refuse(chunk.item);
         };
-        let room = u32::try_from(self.budget)
-            .unwrap_or(u32::MAX)
-            .min(MAX_FRAME);
+        let room = u32::try_from(self.budget).unwrap_or(u32::MAX).min(MAX_FRAME);
         match room.min(len.saturating_sub(self.offset)) {
             0 => Step::End(End::Limit),
             frame => Step::Frame(self.advance(chunk, len, frame)),
@@ -91,12 +79,7 @@ impl Plan {
     }
 
     fn advance(&mut self, Wanted { item, chunk, .. }: Wanted, chunk_len: u32, len: u32) -> Frame {
-        let frame = Frame {
-            item,
-            chunk,
-            offset: self.offset,
-            len,
-        };
+        let frame = Frame { item, chunk, offset: self.offset, len };
         self.budget -= u64::from(len);
         self.offset += len;
         if self.offset == chunk_len {
@@ -137,13 +120,11 @@ mod tests {
 
     fn steps(list: &[(u32, u32, u32)], (chunks, bytes): (u32, u32), budget: u64) -> String {
         let plan = Plan::new(wanted(list), Resume { chunks, bytes }, budget);
-        let words = plan
-            .expect("a position inside the request")
-            .map(|step| match step {
-                Step::Frame(f) => format!("{}/{} {}+{}", f.item, f.chunk, f.offset, f.len),
-                Step::Refuse(item) => format!("refuse {item}"),
-                Step::End(end) => end.as_str().to_owned(),
-            });
+        let words = plan.expect("a position inside the request").map(|step| match step {
+            Step::Frame(f) => format!("{}/{} {}+{}", f.item, f.chunk, f.offset, f.len),
+            Step::Refuse(item) => format!("refuse {item}"),
+            Step::End(end) => end.as_str().to_owned(),
+        });
         words.collect::<Vec<_>>().join(" | ")
     }
 
@@ -177,10 +158,7 @@ mod tests {
     #[test]
     fn a_refused_item_does_not_spoil_the_others() {
         let list = [(0, 0, 10), (1, 0, 0), (1, 1, 0), (2, 0, 10)];
-        assert_eq!(
-            steps(&list, (0, 0), 100),
-            "0/0 0+10 | refuse 1 | 2/0 0+10 | done"
-        );
+        assert_eq!(steps(&list, (0, 0), 100), "0/0 0+10 | refuse 1 | 2/0 0+10 | done");
         assert_eq!(steps(&list, (3, 4), 100), "2/0 4+6 | done");
         assert_eq!(steps(&list, (1, 4), 100), "refuse 1 | 2/0 0+10 | done");
         assert_eq!(steps(&list, (1, 0), 0), "refuse 1 | limit");
@@ -191,41 +169,19 @@ mod tests {
     fn an_item_can_be_dropped_while_it_is_sent() {
         let list = wanted(&[(0, 0, 600 * KIB), (0, 1, 10), (1, 0, 10)]);
         let mut plan = Plan::new(list, Resume::default(), u64::MAX).expect("the start");
-        assert!(matches!(
-            plan.next(),
-            Some(Step::Frame(Frame { item: 0, .. }))
-        ));
+        assert!(matches!(plan.next(), Some(Step::Frame(Frame { item: 0, .. }))));
         plan.drop_item(0);
-        let rest = Frame {
-            item: 1,
-            chunk: 0,
-            offset: 0,
-            len: 10,
-        };
-        assert_eq!(
-            plan.collect::<Vec<_>>(),
-            [Step::Frame(rest), Step::End(End::Done)]
-        );
+        let rest = Frame { item: 1, chunk: 0, offset: 0, len: 10 };
+        assert_eq!(plan.collect::<Vec<_>>(), [Step::Frame(rest), Step::End(End::Done)]);
     }
 
     /// FETCH-21: a position outside the request is refused: also a whole chunk given as bytes.
     #[test]
     fn positions_outside_the_request_are_refused() {
-        for (chunks, bytes) in [
-            (0, 10),
-            (1, 10),
-            (1, 11),
-            (2, 1),
-            (3, 0),
-            (u32::MAX, u32::MAX),
-        ] {
+        for (chunks, bytes) in [(0, 10), (1, 10), (1, 11), (2, 1), (3, 0), (u32::MAX, u32::MAX)] {
             let list = wanted(&[(0, 0, 10), (0, 1, 10)]);
             let refused = Plan::new(list, Resume { chunks, bytes }, 100).map(drop);
-            assert_eq!(
-                refused,
-                Err(ResumeError::OutsideRequest),
-                "{chunks}:{bytes}"
-            );
+            assert_eq!(refused, Err(ResumeError::OutsideRequest), "{chunks}:{bytes}");
         }
     }
 }

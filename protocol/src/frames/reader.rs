@@ -89,10 +89,7 @@ pub struct FrameReader {
 impl FrameReader {
     /// At the start of a response.
     pub fn new() -> Self {
-        Self {
-            state: State::Head,
-            head: Vec::new(),
-        }
+        Self { state: State::Head, head: Vec::new() }
     }
 
     /// FETCH-10: takes the next event off the front of `input`; `None` once all of it is used.

@@ -40,10 +40,7 @@ impl FromStr for Resume {
 
     fn from_str(text: &str) -> Result<Self, ResumeError> {
         let (chunks, bytes) = text.split_once(':').ok_or(ResumeError::Malformed)?;
-        Ok(Self {
-            chunks: decimal(chunks)?,
-            bytes: decimal(bytes)?,
-        })
+        Ok(Self { chunks: decimal(chunks)?, bytes: decimal(bytes)? })
     }
 }
 
@@ -61,10 +58,7 @@ mod tests {
     /// FETCH-20: two decimal numbers and a colon.
     #[test]
     fn the_header_has_one_form() {
-        let position = Resume {
-            chunks: 3,
-            bytes: u32::MAX,
-        };
+        let position = Resume { chunks: 3, bytes: u32::MAX };
         assert_eq!(position.to_string(), "3:4294967295");
         assert_eq!("3:4294967295".parse(), Ok(position));
         assert_eq!("0:0".parse(), Ok(Resume::default()));
@@ -73,16 +67,10 @@ mod tests {
     /// FETCH-20: anything else is malformed.
     #[test]
     fn any_other_form_is_refused() {
-        let wrong = [
-            "", ":", "1", "1:", ":1", "+1:0", "-1:0", " 1:0", "1:0 ", "1:2:3", "x:0",
-        ];
+        let wrong = ["", ":", "1", "1:", ":1", "+1:0", "-1:0", " 1:0", "1:0 ", "1:2:3", "x:0"];
         let too_large = ["4294967296:0", "0:4294967296", "0x1:0", "1.0:0", "١:0"];
         for text in wrong.into_iter().chain(too_large) {
-            assert_eq!(
-                text.parse::<Resume>(),
-                Err(ResumeError::Malformed),
-                "{text:?}"
-            );
+            assert_eq!(text.parse::<Resume>(), Err(ResumeError::Malformed), "{text:?}");
         }
     }
 }

@@ -57,26 +57,17 @@ impl PublicKey {
         let document = Document::from_pem(pem).map_err(|e| form(&e))?.1;
         let spki =
             spki::SubjectPublicKeyInfoRef::from_der(document.as_bytes()).map_err(|e| form(&e))?;
-        spki.algorithm
-            .assert_algorithm_oid(rsa::pkcs1::ALGORITHM_OID)
-            .map_err(|e| form(&e))?;
+        spki.algorithm.assert_algorithm_oid(rsa::pkcs1::ALGORITHM_OID).map_err(|e| form(&e))?;
         let raw = rsa::pkcs1::RsaPublicKey::from_der(spki.subject_public_key.raw_bytes())
             .map_err(|e| form(&e))?;
         let n = BigUint::from_bytes_be(raw.modulus.as_bytes());
         let e = BigUint::from_bytes_be(raw.public_exponent.as_bytes());
         let key = Self::checked(n, e)?;
-        let canonical = key
-            .to_public_key_pem(LineEnding::LF)
-            .map_err(|e| form(&e))?;
+        let canonical = key.to_public_key_pem(LineEnding::LF).map_err(|e| form(&e))?;
         if canonical != pem {
-            return Err(KeyError::Form(
-                "lines, ending or encoding differ from OpenSSL's".into(),
-            ));
+            return Err(KeyError::Form("lines, ending or encoding differ from OpenSSL's".into()));
         }
-        Ok(Self {
-            key,
-            pem: canonical,
-        })
+        Ok(Self { key, pem: canonical })
     }
 
     fn checked(n: BigUint, e: BigUint) -> Result<RsaPublicKey, KeyError> {
@@ -103,9 +94,7 @@ impl PublicKey {
     /// Whether `signature` is this key's RSASSA-PKCS1-v1_5 SHA-256 over `message`.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let digest = Sha256::digest(message);
-        self.key
-            .verify(Pkcs1v15Sign::new::<Sha256>(), &digest, signature)
-            .is_ok()
+        self.key.verify(Pkcs1v15Sign::new::<Sha256>(), &digest, signature).is_ok()
     }
 }
 
@@ -116,12 +105,7 @@ impl fmt::Debug for PublicKey {
 }
 
 fn whirlpool_id(first: &str, pem: &str) -> String {
-    URL_SAFE_NO_PAD.encode(
-        Whirlpool::new()
-            .chain_update(first)
-            .chain_update(pem)
-            .finalize(),
-    )
+    URL_SAFE_NO_PAD.encode(Whirlpool::new().chain_update(first).chain_update(pem).finalize())
 }
 
 /// ID-1: base64url(whirlpool(guid + PEM)). The key is the channel's first.
@@ -147,35 +131,17 @@ mod tests {
             -----END PUBLIC KEY-----\n";
         assert_eq!(PublicKey::from_pem(small), Err(KeyError::Size(512)));
         let n = (BigUint::from(1u32) << 2047) + BigUint::from(1u32);
-        assert_eq!(
-            PublicKey::checked(n.clone(), 3u32.into()),
-            Err(KeyError::Exponent)
-        );
-        assert_eq!(
-            PublicKey::checked(n, 65_538u32.into()),
-            Err(KeyError::Exponent)
-        );
+        assert_eq!(PublicKey::checked(n.clone(), 3u32.into()), Err(KeyError::Exponent));
+        assert_eq!(PublicKey::checked(n, 65_538u32.into()), Err(KeyError::Exponent));
     }
 
     /// ID-2: another line length, a missing newline or CRLF would give the key a second id.
     #[test]
     fn only_one_form_of_a_pem_is_accepted() {
         let pem = include_str!("../../tests/fixtures/channel.pem");
-        assert_eq!(
-            PublicKey::from_pem(pem)
-                .expect("as OpenSSL writes it")
-                .bits(),
-            4096
-        );
-        for other in [
-            pem.trim_end().to_owned(),
-            pem.replace('\n', "\r\n"),
-            format!("{pem}\n"),
-        ] {
-            assert!(
-                matches!(PublicKey::from_pem(&other), Err(KeyError::Form(_))),
-                "{other:?}"
-            );
+        assert_eq!(PublicKey::from_pem(pem).expect("as OpenSSL writes it").bits(), 4096);
+        for other in [pem.trim_end().to_owned(), pem.replace('\n', "\r\n"), format!("{pem}\n")] {
+            assert!(matches!(PublicKey::from_pem(&other), Err(KeyError::Form(_))), "{other:?}");
         }
     }
 }

@@ -70,11 +70,7 @@ impl SignedLocation {
     ) -> Result<Self, SignError> {
         let record = codec::encode(location);
         let message = message(&record);
-        Ok(Self {
-            channel_sig: channel.sign(&message)?,
-            site_sig: site.sign(&message)?,
-            record,
-        })
+        Ok(Self { channel_sig: channel.sign(&message)?, site_sig: site.sign(&message)?, record })
     }
 
     /// The channel that the record speaks of, before anything is verified: to look up its key.
@@ -102,12 +98,7 @@ impl SignedLocation {
             return Err(Refusal::with(Code::BadLocation, "the site's signature"));
         }
         let site_id = site_id(&location.url, &site_key);
-        Ok(VerifiedLocation {
-            location,
-            site_key,
-            site_id,
-            signed: self.clone(),
-        })
+        Ok(VerifiedLocation { location, site_key, site_id, signed: self.clone() })
     }
 }
 

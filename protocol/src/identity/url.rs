@@ -38,9 +38,7 @@ impl BaseUrl {
             && url.path() == "/"
             && url.query().is_none()
             && url.fragment().is_none();
-        let host = url
-            .host_str()
-            .ok_or_else(|| UrlError::Form("no host".into()))?;
+        let host = url.host_str().ok_or_else(|| UrlError::Form("no host".into()))?;
         if !bare || host.ends_with('.') || text.len() > 255 {
             return Err(UrlError::Extra);
         }

@@ -4,34 +4,13 @@ use super::*;
 
 /// The eight leaves of the RFC 6962 test tree, and the published roots of its first 1 to 8 leaves.
 const PUBLISHED: [(&str, &str); 8] = [
-    (
-        "",
-        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-    ),
-    (
-        "00",
-        "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-    ),
-    (
-        "10",
-        "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-    ),
-    (
-        "2021",
-        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    ),
-    (
-        "3031",
-        "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
-    ),
-    (
-        "40414243",
-        "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
-    ),
-    (
-        "5051525354555657",
-        "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
-    ),
+    ("", "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"),
+    ("00", "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"),
+    ("10", "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77"),
+    ("2021", "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7"),
+    ("3031", "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4"),
+    ("40414243", "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef"),
+    ("5051525354555657", "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c"),
     (
         "606162636465666768696a6b6c6d6e6f",
         "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
@@ -93,38 +72,25 @@ impl Tree {
             .zip(0..)
             .map(|(digests, page)| (digests.to_vec(), page_path(&page_roots, page)))
             .collect();
-        Self {
-            chunks,
-            page_size,
-            root: builder.finish(),
-            pages,
-        }
+        Self { chunks, page_size, root: builder.finish(), pages }
     }
 
     fn verify(&self, page: u32, digests: &[Digest], path: &[Digest]) -> Result<(), PageError> {
-        let place = Place {
-            chunks: self.chunks,
-            page_size: self.page_size,
-            page,
-        };
+        let place = Place { chunks: self.chunks, page_size: self.page_size, page };
         place.verify(&self.root, digests, path)
     }
 }
 
 /// Every tree of 0 to 41 chunks in pages of 1, 2, 4 and 8.
 fn every_small_tree() -> impl Iterator<Item = Tree> {
-    [1, 2, 4, 8]
-        .into_iter()
-        .flat_map(|size| (0..=41).map(move |chunks| Tree::of(chunks, size)))
+    [1, 2, 4, 8].into_iter().flat_map(|size| (0..=41).map(move |chunks| Tree::of(chunks, size)))
 }
 
 /// FILE-8: the tree is the one of RFC 6962 and RFC 9162.
 #[test]
 fn published_roots_are_met() {
-    let leaves: Vec<_> = PUBLISHED
-        .iter()
-        .map(|(l, _)| leaf(&hex::decode(l).expect("hex")))
-        .collect();
+    let leaves: Vec<_> =
+        PUBLISHED.iter().map(|(l, _)| leaf(&hex::decode(l).expect("hex"))).collect();
     for (size, (_, expected)) in (1..).zip(PUBLISHED) {
         assert_eq!(root(&leaves[..size]).to_string(), expected, "{size} leaves");
     }
@@ -162,10 +128,7 @@ fn swapped_pages_are_refused() {
         for (p, (digests, path)) in (0..).zip(&tree.pages) {
             for (q, (_, other_path)) in (0..).zip(&tree.pages).filter(|(q, _)| *q != p) {
                 assert!(tree.verify(q, digests, path).is_err(), "{p} as {q}");
-                assert!(
-                    tree.verify(q, digests, other_path).is_err(),
-                    "{p} with the path of {q}"
-                );
+                assert!(tree.verify(q, digests, other_path).is_err(), "{p} with the path of {q}");
             }
         }
     }
@@ -196,10 +159,7 @@ fn wrong_path_lengths_are_refused() {
             let longer: Vec<_> = path.iter().copied().chain([tree.root]).collect();
             let shorter = path.split_last().map(|(_, rest)| rest.to_vec());
             for wrong in shorter.into_iter().chain([longer]) {
-                let refused = Err(PageError::PathLength {
-                    expected,
-                    found: wrong.len(),
-                });
+                let refused = Err(PageError::PathLength { expected, found: wrong.len() });
                 assert_eq!(tree.verify(page, digests, &wrong), refused);
             }
         }
@@ -231,15 +191,8 @@ fn a_single_changed_element_is_refused() {
 fn pages_beyond_the_end_are_refused() {
     for tree in every_small_tree() {
         for page in [tree.pages.len() as u32, u32::MAX] {
-            assert_eq!(
-                tree.verify(page, &[], &[]),
-                Err(PageError::NoSuchPage(page))
-            );
-            let roots: Vec<_> = tree
-                .pages
-                .iter()
-                .map(|(digests, _)| root(digests))
-                .collect();
+            assert_eq!(tree.verify(page, &[], &[]), Err(PageError::NoSuchPage(page)));
+            let roots: Vec<_> = tree.pages.iter().map(|(digests, _)| root(digests)).collect();
             assert_eq!(page_path(&roots, page), []);
         }
     }

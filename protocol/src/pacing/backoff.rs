@@ -12,10 +12,7 @@ pub struct Backoff {
 impl Default for Backoff {
     /// QUEUE-4: 5 seconds to 1 hour.
     fn default() -> Self {
-        Self {
-            base: 5000,
-            max: 3_600_000,
-        }
+        Self { base: 5000, max: 3_600_000 }
     }
 }
 
@@ -31,9 +28,7 @@ impl Backoff {
 
     /// The longest wait after failed attempt number `attempt`, in ms.
     pub fn ceiling(&self, attempt: u32) -> u64 {
-        let doubled = 1u64
-            .checked_shl(attempt)
-            .map_or(u64::MAX, |by| self.base.saturating_mul(by));
+        let doubled = 1u64.checked_shl(attempt).map_or(u64::MAX, |by| self.base.saturating_mul(by));
         doubled.min(self.max)
     }
 }
@@ -46,14 +41,10 @@ mod tests {
     #[test]
     fn ceilings_double_up_to_the_longest() {
         let backoff = Backoff::default();
-        let ceilings: Vec<_> = [0, 1, 2, 9, 10, 63, 64, u32::MAX]
-            .map(|a| backoff.ceiling(a))
-            .into();
+        let ceilings: Vec<_> =
+            [0, 1, 2, 9, 10, 63, 64, u32::MAX].map(|a| backoff.ceiling(a)).into();
         let hour = 3_600_000;
-        assert_eq!(
-            ceilings,
-            [5000, 10_000, 20_000, 2_560_000, hour, hour, hour, hour]
-        );
+        assert_eq!(ceilings, [5000, 10_000, 20_000, 2_560_000, hour, hour, hour, hour]);
     }
 
     /// QUEUE-4: jitter spreads over the upper half of the wait and never leaves it.

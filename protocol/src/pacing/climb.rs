@@ -88,10 +88,7 @@ impl Climb {
         if now < self.probe_at || self.level == self.max {
             return;
         }
-        self.phase = Phase::Probe {
-            from: self.level,
-            before: goodput,
-        };
+        self.phase = Phase::Probe { from: self.level, before: goodput };
         self.move_to(self.level.saturating_mul(2).min(self.max));
     }
 

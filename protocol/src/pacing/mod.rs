@@ -56,10 +56,7 @@ impl Default for PacingConfig {
             request_first: 4 << 20,
             request_max: 256 << 20,
             request_ms: 4000,
-            pause: Backoff {
-                base: 1000,
-                max: 60_000,
-            },
+            pause: Backoff { base: 1000, max: 60_000 },
         }
     }
 }
@@ -172,8 +169,7 @@ impl Pacer {
 
     /// Bytes to ask for in the next request, when `remaining` bytes have not been asked for yet.
     pub fn request_bytes(&self, remaining: u64) -> u64 {
-        self.request
-            .next(&self.config, remaining, self.climb.level())
+        self.request.next(&self.config, remaining, self.climb.level())
     }
 
     /// When a pause ends; `None` outside a pause.

@@ -43,11 +43,7 @@ impl Path {
     }
 
     pub(super) fn lossy(round_trip: u64, connection: f64) -> Self {
-        Self {
-            connection,
-            lossy: true,
-            ..Self::clean(round_trip, f64::INFINITY)
-        }
+        Self { connection, lossy: true, ..Self::clean(round_trip, f64::INFINITY) }
     }
 }
 
@@ -106,11 +102,7 @@ impl Run {
             self.move_bytes();
             self.give_up_stalled();
             self.now += STEP;
-            if self
-                .levels
-                .last()
-                .is_some_and(|last| last.1 != self.pacer.level())
-            {
+            if self.levels.last().is_some_and(|last| last.1 != self.pacer.level()) {
                 self.levels.push((self.now, self.pacer.level()));
             }
         }
@@ -119,25 +111,14 @@ impl Run {
 
     /// When the level was first reached.
     pub(super) fn reached(&self, level: u32) -> Option<u64> {
-        self.levels
-            .iter()
-            .find(|seen| seen.1 >= level)
-            .map(|seen| seen.0)
+        self.levels.iter().find(|seen| seen.1 >= level).map(|seen| seen.0)
     }
 
     /// Ms spent above a level.
     pub(super) fn above(&self, level: u32) -> u64 {
-        let ends = self
-            .levels
-            .iter()
-            .skip(1)
-            .map(|next| next.0)
-            .chain([self.now]);
+        let ends = self.levels.iter().skip(1).map(|next| next.0).chain([self.now]);
         let spans = self.levels.iter().zip(ends);
-        spans
-            .filter(|(seen, _)| seen.1 > level)
-            .map(|(seen, end)| end - seen.0)
-            .sum()
+        spans.filter(|(seen, _)| seen.1 > level).map(|(seen, end)| end - seen.0).sum()
     }
 
     fn tell(&mut self, event: Event) {
@@ -167,49 +148,27 @@ impl Run {
         if self.path.too_large.is_some_and(|most| asked > most) {
             return Some(How::TooLarge);
         }
-        let crowded = self
-            .path
-            .at_most
-            .is_some_and(|most| self.pacer.in_flight() > most);
-        crowded.then_some(How::TooMany {
-            retry_after: self.path.retry_after,
-        })
+        let crowded = self.path.at_most.is_some_and(|most| self.pacer.in_flight() > most);
+        crowded.then_some(How::TooMany { retry_after: self.path.retry_after })
     }
 
     fn send(&mut self, asked: u64) {
         let free = self.connections.iter().position(|c| c.request.is_none());
-        let connecting = if free.is_some() {
-            0
-        } else {
-            self.path.round_trip
-        };
+        let connecting = if free.is_some() { 0 } else { self.path.round_trip };
         let answers_at = self.now + connecting + self.path.round_trip.max(1);
         let at = free.unwrap_or_else(|| {
             let number = self.connections.len() as u64;
-            self.connections.push(Connection {
-                number,
-                window: FIRST_WINDOW,
-                request: None,
-            });
+            self.connections.push(Connection { number, window: FIRST_WINDOW, request: None });
             self.connections.len() - 1
         });
-        self.connections[at].request = Some(Request {
-            answers_at,
-            sent: self.now,
-            asked,
-            got: 0.0,
-            last: self.now,
-        });
+        self.connections[at].request =
+            Some(Request { answers_at, sent: self.now, asked, got: 0.0, last: self.now });
     }
 
     fn move_bytes(&mut self) {
         let demands: Vec<f64> = self.connections.iter().map(|c| self.demand(c)).collect();
         let wanted: f64 = demands.iter().sum();
-        let share = if wanted > self.path.line {
-            self.path.line / wanted
-        } else {
-            1.0
-        };
+        let share = if wanted > self.path.line { self.path.line / wanted } else { 1.0 };
         for (at, demand) in demands.into_iter().enumerate() {
             self.deliver(at, demand * share * STEP as f64 / 1000.0);
         }
@@ -270,10 +229,7 @@ impl Run {
             if let Some(request) = self.connections[at].request.take_if(stalled) {
                 let bytes = request.got as u64;
                 self.unasked += request.asked - bytes;
-                self.tell(Event::Finished {
-                    how: How::Stalled,
-                    bytes,
-                });
+                self.tell(Event::Finished { how: How::Stalled, bytes });
             }
         }
     }

@@ -17,11 +17,7 @@ pub(super) struct RequestSize {
 
 impl RequestSize {
     pub(super) fn new(request_max: u64) -> Self {
-        Self {
-            rate: None,
-            accepted: request_max,
-            answer_limit: None,
-        }
+        Self { rate: None, accepted: request_max, answer_limit: None }
     }
 
     pub(super) fn rate(&self) -> Option<u64> {
@@ -67,7 +63,6 @@ impl RequestSize {
     /// A request is presented again after each cut, so asking for several answers' worth saves
     /// signatures; more only binds chunks to one origin.
     fn useful(&self) -> u64 {
-        self.answer_limit
-            .map_or(u64::MAX, |limit| limit.saturating_mul(8))
+        self.answer_limit.map_or(u64::MAX, |limit| limit.saturating_mul(8))
     }
 }

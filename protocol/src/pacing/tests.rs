@@ -21,11 +21,7 @@ fn begins_with_four_requests_of_four_mebibytes() {
 fn a_long_lossy_path_gets_32_connections_within_8_seconds() {
     let run = Run::new(Path::lossy(100, 0.175 * MB), GIB).until(60_000);
     let reached = run.reached(32).expect("reaches 32");
-    assert!(
-        reached <= 8000,
-        "reached after {reached} ms: {:?}",
-        run.levels
-    );
+    assert!(reached <= 8000, "reached after {reached} ms: {:?}", run.levels);
     assert_eq!(run.pacer.level(), 32);
 }
 
@@ -34,11 +30,7 @@ fn a_long_lossy_path_gets_32_connections_within_8_seconds() {
 fn a_short_lossy_path_gets_32_connections_soon() {
     let run = Run::new(Path::lossy(20, 2.8 * MB), GIB).until(8000);
     let reached = run.reached(32).expect("reaches 32");
-    assert!(
-        reached <= 1900,
-        "reached after {reached} ms: {:?}",
-        run.levels
-    );
+    assert!(reached <= 1900, "reached after {reached} ms: {:?}", run.levels);
     assert_eq!(run.pacer.level(), 32);
 }
 
@@ -49,17 +41,8 @@ fn a_limited_path_stays_at_four() {
     for (what, round_trip, line) in [("loopback", 0, 1300.0 * MB), ("200 Mbit/s", 100, 25.0 * MB)] {
         let run = Run::new(Path::clean(round_trip, line), 500 * GIB).until(120_000);
         assert_eq!(run.above(8), 0, "{what}: {:?}", run.levels);
-        assert!(
-            run.above(4) <= 15_000,
-            "{what}: {} ms above 4: {:?}",
-            run.above(4),
-            run.levels
-        );
-        assert!(
-            run.arrived as f64 > 0.95 * line * 120.0,
-            "{what}: {} bytes",
-            run.arrived
-        );
+        assert!(run.above(4) <= 15_000, "{what}: {} ms above 4: {:?}", run.above(4), run.levels);
+        assert!(run.arrived as f64 > 0.95 * line * 120.0, "{what}: {} bytes", run.arrived);
     }
 }
 
@@ -75,16 +58,9 @@ fn a_short_transfer_visits_eight_at_most() {
 #[test]
 fn cuts_with_progress_do_not_reduce_the_level() {
     for cut in [1 << 20, 64 << 10] {
-        let path = Path {
-            cut: Some(cut),
-            ..Path::clean(20, 12.0 * MB)
-        };
+        let path = Path { cut: Some(cut), ..Path::clean(20, 12.0 * MB) };
         let run = Run::new(path, GIB).until(30_000);
-        assert!(
-            run.levels.iter().all(|seen| seen.1 >= 4),
-            "{cut}: {:?}",
-            run.levels
-        );
+        assert!(run.levels.iter().all(|seen| seen.1 >= 4), "{cut}: {:?}", run.levels);
         let (_, asked) = *run.requests.last().unwrap();
         assert!(asked <= (8 * cut).max(CHUNK), "{cut}: asked for {asked}");
     }
@@ -94,21 +70,9 @@ fn cuts_with_progress_do_not_reduce_the_level() {
 #[test]
 fn a_longer_answer_unlearns_the_limit() {
     let mut pacer = measured(64 << 20);
-    pacer.handle(
-        Millis(2000),
-        Event::Finished {
-            how: How::Cut,
-            bytes: 1 << 20,
-        },
-    );
+    pacer.handle(Millis(2000), Event::Finished { how: How::Cut, bytes: 1 << 20 });
     assert_eq!(pacer.request_bytes(GIB), 8 << 20);
-    pacer.handle(
-        Millis(2001),
-        Event::Finished {
-            how: How::Done,
-            bytes: 3 << 20,
-        },
-    );
+    pacer.handle(Millis(2001), Event::Finished { how: How::Done, bytes: 3 << 20 });
     assert_eq!(pacer.request_bytes(GIB), GIB / 8);
 }
 
@@ -116,23 +80,10 @@ fn a_longer_answer_unlearns_the_limit() {
 /// made to say 429.
 #[test]
 fn an_origin_with_a_request_limit_is_used_just_below_it() {
-    let path = Path {
-        at_most: Some(6),
-        ..Path::lossy(20, 1.0 * MB)
-    };
+    let path = Path { at_most: Some(6), ..Path::lossy(20, 1.0 * MB) };
     let run = Run::new(path, 100 * GIB).until(300_000);
-    assert!(
-        run.refused <= 20,
-        "{} refusals: {:?}",
-        run.refused,
-        run.levels
-    );
-    assert!(
-        run.arrived as f64 > 0.6 * 6.0 * MB * 300.0,
-        "{} bytes: {:?}",
-        run.arrived,
-        run.levels
-    );
+    assert!(run.refused <= 20, "{} refusals: {:?}", run.refused, run.levels);
+    assert!(run.arrived as f64 > 0.6 * 6.0 * MB * 300.0, "{} bytes: {:?}", run.arrived, run.levels);
 }
 
 /// FETCH-44: nothing starts before a Retry-After is over; it is bounded to ten minutes.
@@ -141,9 +92,7 @@ fn retry_after_is_honoured_and_bounded() {
     for (asked, honoured) in [(30_000, 30_000), (86_400_000, MAX_PAUSE)] {
         let mut pacer = Pacer::new(PacingConfig::default());
         pacer.handle(Millis(5), Event::Started);
-        let how = How::Unavailable {
-            retry_after: Some(asked),
-        };
+        let how = How::Unavailable { retry_after: Some(asked) };
         pacer.handle(Millis(10), Event::Finished { how, bytes: 0 });
         assert_eq!(pacer.wake_at(Millis(10)), Some(Millis(10 + honoured)));
         assert!(!pacer.may_start(Millis(9 + honoured)));
@@ -155,14 +104,8 @@ fn retry_after_is_honoured_and_bounded() {
 /// FETCH-43: what fails together has one cause and halves once; a lasting failure reaches the least.
 #[test]
 fn failures_halve_once_for_each_cause() {
-    let mut pacer = Pacer::new(PacingConfig {
-        start: 32,
-        ..PacingConfig::default()
-    });
-    let failed = Event::Finished {
-        how: How::TimedOut,
-        bytes: 0,
-    };
+    let mut pacer = Pacer::new(PacingConfig { start: 32, ..PacingConfig::default() });
+    let failed = Event::Finished { how: How::TimedOut, bytes: 0 };
     for at in 0..32 {
         pacer.handle(Millis(10_000 + at), failed);
     }
@@ -176,16 +119,9 @@ fn failures_halve_once_for_each_cause() {
 /// FETCH-44: an origin that answers nothing is asked less and less often, then at full pace again.
 #[test]
 fn a_dead_origin_is_asked_seldom_and_comes_back() {
-    let path = Path {
-        dead: 20_000..620_000,
-        ..Path::lossy(20, 2.8 * MB)
-    };
+    let path = Path { dead: 20_000..620_000, ..Path::lossy(20, 2.8 * MB) };
     let run = Run::new(path, 500 * GIB).until(760_000);
-    let during = run
-        .requests
-        .iter()
-        .filter(|r| (21_000..620_000).contains(&r.0))
-        .count();
+    let during = run.requests.iter().filter(|r| (21_000..620_000).contains(&r.0)).count();
     assert!((5..60).contains(&during), "{during} requests");
     assert!(run.pacer.level() >= 30, "{:?}", run.levels);
 }
@@ -193,18 +129,11 @@ fn a_dead_origin_is_asked_seldom_and_comes_back() {
 /// FETCH-46: a 413 halves what is asked for until it is accepted.
 #[test]
 fn requests_shrink_after_413() {
-    let path = Path {
-        too_large: Some(5 << 20),
-        ..Path::clean(20, 100.0 * MB)
-    };
+    let path = Path { too_large: Some(5 << 20), ..Path::clean(20, 100.0 * MB) };
     let run = Run::new(path, 4 * GIB).until(60_000);
     assert_eq!(run.arrived, 4 * GIB);
     let accepted = run.requests.len() as u32 - run.refused;
-    assert!(
-        run.refused * 4 < accepted,
-        "{} refused, {accepted} accepted",
-        run.refused
-    );
+    assert!(run.refused * 4 < accepted, "{} refused, {accepted} accepted", run.refused);
 }
 
 /// FETCH-45: a request is worth about four seconds of its connection, and never less than a chunk.
@@ -220,18 +149,11 @@ fn requests_follow_the_measured_rate() {
 /// FETCH-46: towards the end requests become small, so that all connections end together.
 #[test]
 fn the_tail_is_short() {
-    let path = Path {
-        connection: 3.0 * MB,
-        ..Path::clean(20, 1000.0 * MB)
-    };
+    let path = Path { connection: 3.0 * MB, ..Path::clean(20, 1000.0 * MB) };
     let run = Run::new(path, 2 * GIB).until(u64::MAX);
     assert_eq!(run.arrived, 2 * GIB);
     let last_start = run.requests.last().unwrap().0;
-    assert!(
-        run.now - last_start < 1500,
-        "{} ms after the last request",
-        run.now - last_start
-    );
+    assert!(run.now - last_start < 1500, "{} ms after the last request", run.now - last_start);
     assert_eq!(run.pacer.request_bytes(5), 5);
     assert_eq!(run.pacer.request_bytes(0), 0);
 }
@@ -241,17 +163,8 @@ fn the_tail_is_short() {
 fn a_refusal_changes_nothing() {
     let mut pacer = Pacer::new(PacingConfig::default());
     pacer.handle(Millis(1), Event::Started);
-    pacer.handle(
-        Millis(2),
-        Event::Finished {
-            how: How::Refused,
-            bytes: 0,
-        },
-    );
-    assert_eq!(
-        (pacer.level(), pacer.in_flight(), pacer.wake_at(Millis(2))),
-        (4, 0, None)
-    );
+    pacer.handle(Millis(2), Event::Finished { how: How::Refused, bytes: 0 });
+    assert_eq!((pacer.level(), pacer.in_flight(), pacer.wake_at(Millis(2))), (4, 0, None));
 }
 
 /// A pacer that has seen one connection move so many bytes in a second.

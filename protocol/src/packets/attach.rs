@@ -19,15 +19,7 @@ const MAX_ROW: usize = 64 << 10;
 /// Most fields in a row.
 const MAX_FIELDS: usize = 64;
 /// Columns that mean something on one hub only.
-const LOCAL: [&str; 7] = [
-    "id",
-    "aid",
-    "uid",
-    "content",
-    "os_path",
-    "display_path",
-    "os_storage",
-];
+const LOCAL: [&str; 7] = ["id", "aid", "uid", "content", "os_path", "display_path", "os_storage"];
 
 /// A row that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -133,19 +125,14 @@ fn fields(bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, BadRow> {
     let fields = raw::entries(bytes, MAX_DEPTH).map_err(|e| BadRow::Form(e.to_string()))?;
     let names: std::collections::BTreeSet<_> = fields.iter().map(|(k, _)| *k).collect();
     if fields.len() > MAX_FIELDS || names.len() != fields.len() {
-        return Err(BadRow::Form(
-            "too many fields, or one that stands twice".into(),
-        ));
+        return Err(BadRow::Form("too many fields, or one that stands twice".into()));
     }
     Ok(fields)
 }
 
 /// One known field; a field that is missing is read as nil, which only the optional ones accept.
 fn field<T: DeserializeOwned>(fields: &[(&str, &[u8])], name: &str) -> Result<T, BadRow> {
-    let raw = fields
-        .iter()
-        .find(|(k, _)| *k == name)
-        .map_or(&[0xc0][..], |(_, v)| v);
+    let raw = fields.iter().find(|(k, _)| *k == name).map_or(&[0xc0][..], |(_, v)| v);
     codec::decode_owned(raw).map_err(|e| BadRow::Form(format!("{name}: {}", e.text)))
 }
 
@@ -164,11 +151,7 @@ impl AttachRow {
     /// SYNC-6: whether the entry may be called so. Asked for each operation alone: one bad name does
     /// not spoil its packet.
     pub fn check(&self) -> Result<(), BadRow> {
-        if is_name(&self.filename) {
-            Ok(())
-        } else {
-            Err(BadRow::Name)
-        }
+        if is_name(&self.filename) { Ok(()) } else { Err(BadRow::Name) }
     }
 
     fn well_formed(self) -> Result<Self, BadRow> {
@@ -246,8 +229,7 @@ pub(crate) mod tests {
     #[test]
     fn local_columns_do_not_travel() {
         let mut row = sample("a1", "", "notes.txt");
-        row.extra
-            .push(("content".to_owned(), codec::encode(&"store/alice/a1")));
+        row.extra.push(("content".to_owned(), codec::encode(&"store/alice/a1")));
         let decoded = AttachRow::decode(&row.encode()).expect("well-formed");
         assert_eq!(decoded.extra.len(), 1);
     }
@@ -256,20 +238,9 @@ pub(crate) mod tests {
     #[test]
     fn bad_names_are_refused() {
         for name in ["", ".", "..", "a/b", "nul\0", &"x".repeat(256)] {
-            assert_eq!(
-                sample("a1", "", name).check(),
-                Err(BadRow::Name),
-                "{name:?}"
-            );
+            assert_eq!(sample("a1", "", name).check(), Err(BadRow::Name), "{name:?}");
         }
-        for name in [
-            "a\nb",
-            "-rf",
-            "\u{202e}gpj.exe",
-            &"ü".repeat(127),
-            "CON",
-            "...",
-        ] {
+        for name in ["a\nb", "-rf", "\u{202e}gpj.exe", &"ü".repeat(127), "CON", "..."] {
             assert_eq!(sample("a1", "", name).check(), Ok(()), "{name:?}");
         }
     }
@@ -279,9 +250,6 @@ pub(crate) mod tests {
     fn doubled_fields_are_refused() {
         let mut row = sample("a1", "", "a");
         row.extra.push(("filename".to_owned(), codec::encode(&"b")));
-        assert!(matches!(
-            AttachRow::decode(&row.encode()),
-            Err(BadRow::Form(_))
-        ));
+        assert!(matches!(AttachRow::decode(&row.encode()), Err(BadRow::Form(_))));
     }
 }

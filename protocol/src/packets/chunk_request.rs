@@ -47,16 +47,9 @@ impl ChunkRequest {
     /// FETCH-8: 1 to 256 items, no empty range, 1 to 1024 chunks in all.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         let chunks: u64 = self.items.iter().map(ChunkItem::chunks).sum();
-        let empty = self
-            .items
-            .iter()
-            .flat_map(|i| &i.ranges)
-            .any(|r| r.count == 0);
+        let empty = self.items.iter().flat_map(|i| &i.ranges).any(|r| r.count == 0);
         if chunks == 0 || chunks > MAX_CHUNKS_ASKED || empty {
-            return Err(Refusal::with(
-                Code::BadRange,
-                "1 to 1024 chunks in 1 to 256 items",
-            ));
+            return Err(Refusal::with(Code::BadRange, "1 to 1024 chunks in 1 to 256 items"));
         }
         Ok(())
     }

@@ -145,16 +145,12 @@ impl AttachEntry {
             (false, Some(_), Some(file)) => file.size == self.row.filesize,
             _ => false,
         };
-        if fits {
-            Ok(())
-        } else {
-            Err(Refusal::with(Code::BadField, "row and data disagree"))
-        }
+        if fits { Ok(()) } else { Err(Refusal::with(Code::BadField, "row and data disagree")) }
     }
 }
 
 impl Data {
-    /// Describes bytes; `digests` are the leaf digests when there are 2 to 32 of them.
+    /// Describes bytes; `digests` are their leaf digests, which travel when there are 2 to 32.
     pub fn new(
         role: Role,
         size: u64,
@@ -162,15 +158,9 @@ impl Data {
         digests: Option<&[Digest]>,
         mime: &str,
     ) -> Self {
-        let digests = digests.map(join);
-        Self {
-            role,
-            size,
-            root,
-            digests,
-            mime: mime.to_owned(),
-            source: Source::Fetch,
-        }
+        let few = |d: &&[Digest]| (2..=INLINE_DIGESTS as usize).contains(&d.len());
+        let digests = digests.filter(few).map(join);
+        Self { role, size, root, digests, mime: mime.to_owned(), source: Source::Fetch }
     }
 
     /// FILE-14 to FILE-16: sizes within the protocol, and inline digests exactly where they belong, that give
@@ -187,10 +177,7 @@ impl Data {
             (Some(_), Some(digests)) if inline && digests.len() == chunks as usize => {
                 self.proves(&digests)
             }
-            _ => Err(Refusal::with(
-                Code::BadField,
-                "no digests, or of another file",
-            )),
+            _ => Err(Refusal::with(Code::BadField, "no digests, or of another file")),
         }
     }
 
@@ -198,19 +185,13 @@ impl Data {
         if merkle::root(digests) == self.root {
             return Ok(());
         }
-        Err(Refusal::with(
-            Code::BadContent,
-            "the digests do not give the root",
-        ))
+        Err(Refusal::with(Code::BadContent, "the digests do not give the root"))
     }
 
     /// The leaf digests that travel with it.
     pub fn inline_digests(&self) -> Option<Vec<Digest>> {
         let bytes = self.digests.as_ref()?;
-        bytes
-            .len()
-            .is_multiple_of(Digest::LEN)
-            .then(|| split(bytes))
+        bytes.len().is_multiple_of(Digest::LEN).then(|| split(bytes))
     }
 }
 
@@ -228,28 +209,12 @@ mod tests {
         let mut row = sample(hash, folder, name);
         row.is_dir = dir.into();
         let content = (!dir).then(version);
-        AttachEntry {
-            row,
-            place: version(),
-            meta: version(),
-            content,
-        }
+        AttachEntry { row, place: version(), meta: version(), content }
     }
 
     fn put(attach: Vec<AttachEntry>) -> Operation {
-        let data = vec![Data::new(
-            Role::File,
-            3,
-            merkle::leaf(b"abc"),
-            None,
-            "text/plain",
-        )];
-        Operation {
-            id: OpId([2; 16]),
-            op: Operation::PUT.to_owned(),
-            attach,
-            data,
-        }
+        let data = vec![Data::new(Role::File, 3, merkle::leaf(b"abc"), None, "text/plain")];
+        Operation { id: OpId([2; 16]), op: Operation::PUT.to_owned(), attach, data }
     }
 
     /// SYNC-5: parents stand first and lead from the top to the entry.
@@ -263,19 +228,10 @@ mod tests {
         assert_eq!(good.check(), Ok(()));
         let orphan = put(vec![entry("f", "b", "f", false)]);
         assert_eq!(orphan.check().expect_err("no parent").code, Code::BadPlace);
-        let gap = put(vec![
-            entry("b", "a", "B", true),
-            entry("f", "b", "f", false),
-        ]);
+        let gap = put(vec![entry("b", "a", "B", true), entry("f", "b", "f", false)]);
         assert_eq!(gap.check().expect_err("gap").code, Code::BadPlace);
-        let file_as_folder = put(vec![
-            entry("a", "", "A", false),
-            entry("f", "a", "f", false),
-        ]);
-        assert_eq!(
-            file_as_folder.check().expect_err("file").code,
-            Code::BadPlace
-        );
+        let file_as_folder = put(vec![entry("a", "", "A", false), entry("f", "a", "f", false)]);
+        assert_eq!(file_as_folder.check().expect_err("file").code, Code::BadPlace);
     }
 
     /// SYNC-4: an operation of a later version is refused by name.
@@ -283,10 +239,7 @@ mod tests {
     fn unknown_operations_are_refused_alone() {
         let mut later = put(vec![entry("f", "", "f", false)]);
         later.op = "place".to_owned();
-        assert_eq!(
-            later.check().expect_err("later").code,
-            Code::UnsupportedOperation
-        );
+        assert_eq!(later.check().expect_err("later").code, Code::UnsupportedOperation);
     }
 
     /// FILE-14 to FILE-16: size, root and inline digests have to agree.
@@ -296,14 +249,8 @@ mod tests {
         let root = merkle::root(&leaves);
         let size = 2 << 20;
         let ok = |d: Data| d.check().map_err(|r| r.code);
-        assert_eq!(
-            ok(Data::new(Role::File, size, root, Some(&leaves), "")),
-            Ok(())
-        );
-        assert_eq!(
-            ok(Data::new(Role::File, size, root, None, "")),
-            Err(Code::BadField)
-        );
+        assert_eq!(ok(Data::new(Role::File, size, root, Some(&leaves), "")), Ok(()));
+        assert_eq!(ok(Data::new(Role::File, size, root, None, "")), Err(Code::BadField));
         assert_eq!(
             ok(Data::new(Role::File, size + 1, root, Some(&leaves), "")),
             Err(Code::BadField)
@@ -313,13 +260,7 @@ mod tests {
             ok(Data::new(Role::File, size, other, Some(&leaves), "")),
             Err(Code::BadContent)
         );
-        assert_eq!(
-            ok(Data::new(Role::File, 0, other, None, "")),
-            Err(Code::BadContent)
-        );
-        assert_eq!(
-            ok(Data::new(Role::File, u64::MAX, root, None, "")),
-            Err(Code::BadField)
-        );
+        assert_eq!(ok(Data::new(Role::File, 0, other, None, "")), Err(Code::BadContent));
+        assert_eq!(ok(Data::new(Role::File, u64::MAX, root, None, "")), Err(Code::BadField));
     }
 }

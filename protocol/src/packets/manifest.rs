@@ -36,10 +36,7 @@ pub struct ManifestRequest {
 impl ManifestRequest {
     pub(super) fn check(&self) -> Result<(), Refusal> {
         if self.items.is_empty() || self.items.iter().any(|i| i.count == 0 || i.count > 256) {
-            return Err(Refusal::with(
-                Code::BadField,
-                "1 to 256 items of 1 to 256 pages",
-            ));
+            return Err(Refusal::with(Code::BadField, "1 to 256 items of 1 to 256 pages"));
         }
         Ok(())
     }
@@ -83,27 +80,15 @@ impl ManifestPages {
         let whole = |bytes: &[u8], most: usize| {
             bytes.len().is_multiple_of(Digest::LEN) && bytes.len() / Digest::LEN <= most
         };
-        let ok = self
-            .pages
-            .iter()
-            .all(|p| whole(&p.digests, PAGE as usize) && whole(&p.path, 32));
-        if ok {
-            Ok(())
-        } else {
-            Err(Refusal::with(Code::BadField, "digests are 32 bytes each"))
-        }
+        let ok = self.pages.iter().all(|p| whole(&p.digests, PAGE as usize) && whole(&p.path, 32));
+        if ok { Ok(()) } else { Err(Refusal::with(Code::BadField, "digests are 32 bytes each")) }
     }
 }
 
 impl ManifestPage {
     /// Makes a page from digests.
     pub fn new(item: u32, page: u32, digests: &[Digest], path: &[Digest]) -> Self {
-        Self {
-            item,
-            page,
-            digests: join(digests),
-            path: join(path),
-        }
+        Self { item, page, digests: join(digests), path: join(path) }
     }
 
     /// The leaf digests.
@@ -124,8 +109,5 @@ pub(super) fn join(digests: &[Digest]) -> ByteBuf {
 
 /// The reverse of [`join`]; what is left over after the last whole digest is not looked at.
 pub(super) fn split(bytes: &[u8]) -> Vec<Digest> {
-    bytes
-        .chunks_exact(Digest::LEN)
-        .filter_map(|d| Digest::from_slice(d).ok())
-        .collect()
+    bytes.chunks_exact(Digest::LEN).filter_map(|d| Digest::from_slice(d).ok()).collect()
 }

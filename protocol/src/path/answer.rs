@@ -98,11 +98,7 @@ impl Head<'_> {
             (200, None) => first == 0 && last.checked_add(1) == Some(size),
             _ => false,
         };
-        if exact {
-            Ok(())
-        } else {
-            Err(NotOurs::ContentRange)
-        }
+        if exact { Ok(()) } else { Err(NotOurs::ContentRange) }
     }
 }
 
@@ -110,11 +106,7 @@ impl Head<'_> {
 mod tests {
     use super::*;
 
-    const ASKED: Asked = Asked {
-        first: 10,
-        last: 19,
-        size: 100,
-    };
+    const ASKED: Asked = Asked { first: 10, last: 19, size: 100 };
     const GOOD: Head<'_> = Head {
         status: 206,
         content_type: Some(STREAM_TYPE),
@@ -128,11 +120,7 @@ mod tests {
         assert_eq!(GOOD.judge(&ASKED), Ok(()));
         let spelt = Some("Application/X-Zot-File; charset=binary");
         let identity = Some("Identity");
-        let head = Head {
-            content_type: spelt,
-            content_encoding: identity,
-            ..GOOD
-        };
+        let head = Head { content_type: spelt, content_encoding: identity, ..GOOD };
         assert_eq!(head.judge(&ASKED), Ok(()));
     }
 
@@ -143,72 +131,29 @@ mod tests {
             Err(StreamEvent::NotOurs(what)) => Some(what),
             _ => None,
         };
-        for content_type in [
-            None,
-            Some("text/html"),
-            Some("application/x-zot-file-2"),
-            Some(""),
-        ] {
-            assert_eq!(
-                not_ours(Head {
-                    content_type,
-                    ..GOOD
-                }),
-                Some(NotOurs::ContentType)
-            );
+        for content_type in [None, Some("text/html"), Some("application/x-zot-file-2"), Some("")] {
+            assert_eq!(not_ours(Head { content_type, ..GOOD }), Some(NotOurs::ContentType));
         }
         for encoding in ["gzip", "br", "identity, gzip"] {
-            let head = Head {
-                content_encoding: Some(encoding),
-                ..GOOD
-            };
+            let head = Head { content_encoding: Some(encoding), ..GOOD };
             assert_eq!(not_ours(head), Some(NotOurs::ContentEncoding));
         }
-        for range in [
-            "bytes 10-18/100",
-            "bytes 0-9/100",
-            "bytes 10-19/*",
-            "bytes 10-19/101",
-        ] {
-            let head = Head {
-                content_range: Some(range),
-                ..GOOD
-            };
+        for range in ["bytes 10-18/100", "bytes 0-9/100", "bytes 10-19/*", "bytes 10-19/101"] {
+            let head = Head { content_range: Some(range), ..GOOD };
             assert_eq!(not_ours(head), Some(NotOurs::ContentRange));
         }
-        let without = Head {
-            content_range: None,
-            ..GOOD
-        };
+        let without = Head { content_range: None, ..GOOD };
         assert_eq!(not_ours(without), Some(NotOurs::ContentRange));
     }
 
     /// STREAM-5: 200 is the whole file, so it answers only who asked for the whole file.
     #[test]
     fn status_200_is_the_whole_file() {
-        let head = Head {
-            status: 200,
-            content_range: None,
-            ..GOOD
-        };
-        assert_eq!(
-            head.judge(&Asked {
-                first: 0,
-                last: 99,
-                size: 100
-            }),
-            Ok(())
-        );
+        let head = Head { status: 200, content_range: None, ..GOOD };
+        assert_eq!(head.judge(&Asked { first: 0, last: 99, size: 100 }), Ok(()));
         let wrong = Err(StreamEvent::NotOurs(NotOurs::ContentRange));
         assert_eq!(head.judge(&ASKED), wrong);
-        assert_eq!(
-            head.judge(&Asked {
-                first: 0,
-                last: 98,
-                size: 100
-            }),
-            wrong
-        );
+        assert_eq!(head.judge(&Asked { first: 0, last: 98, size: 100 }), wrong);
     }
 
     /// STREAM-9: which unsigned statuses speak about the path, and which only brought nothing.
@@ -219,10 +164,7 @@ mod tests {
             assert_eq!(Head { status, ..GOOD }.judge(&ASKED), Err(event));
         }
         for status in [204, 301, 302, 400, 401, 403, 410, 416, 429] {
-            assert_eq!(
-                Head { status, ..GOOD }.judge(&ASKED),
-                Err(StreamEvent::NoProgress)
-            );
+            assert_eq!(Head { status, ..GOOD }.judge(&ASKED), Err(StreamEvent::NoProgress));
         }
     }
 }

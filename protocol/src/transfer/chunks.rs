@@ -69,9 +69,7 @@ impl Chunks {
 
     /// Bytes in a chunk; 0 beyond the end of the file.
     pub(super) fn len(&self, chunk: ChunkNo) -> u64 {
-        self.manifest
-            .span(chunk)
-            .map_or(0, |span| u64::from(span.len))
+        self.manifest.span(chunk).map_or(0, |span| u64::from(span.len))
     }
 
     /// The chunk must lie in the file.
@@ -91,10 +89,7 @@ impl Chunks {
     /// A range without what lies beyond the end of the file.
     pub(super) fn clip(&self, range: ChunkRange) -> ChunkRange {
         let end = range.end().min(u64::from(self.total())) as u32;
-        ChunkRange {
-            first: range.first,
-            count: end.saturating_sub(range.first),
-        }
+        ChunkRange { first: range.first, count: end.saturating_sub(range.first) }
     }
 
     /// The chunks of a range that are in one of these states.
@@ -105,21 +100,13 @@ impl Chunks {
 
     /// Whether every chunk of a range is in one of these states.
     pub(super) fn all(&self, range: ChunkRange, states: &[State]) -> bool {
-        self.clip(range)
-            .iter()
-            .all(|chunk| states.contains(&self.states[chunk.0 as usize]))
+        self.clip(range).iter().all(|chunk| states.contains(&self.states[chunk.0 as usize]))
     }
 
     /// The first chunk in a state.
     pub(super) fn first(&mut self, state: State) -> Option<ChunkNo> {
-        let from = if self.count(state) == 0 {
-            self.total()
-        } else {
-            self.lowest[state as usize]
-        };
-        let found = self.states[from as usize..]
-            .iter()
-            .position(|&s| s == state);
+        let from = if self.count(state) == 0 { self.total() } else { self.lowest[state as usize] };
+        let found = self.states[from as usize..].iter().position(|&s| s == state);
         self.lowest[state as usize] = found.map_or(self.total(), |at| from + at as u32);
         found.map(|at| ChunkNo(from + at as u32))
     }
@@ -129,13 +116,8 @@ impl Chunks {
         let ChunkNo(first) = self.first(from)?;
         let page_end = self.manifest.page_chunks(first / PAGE).end() as u32;
         let end = page_end.min(first.saturating_add(most));
-        let run = self.states[first as usize..end as usize]
-            .iter()
-            .take_while(|&&s| s == from);
-        let range = ChunkRange {
-            first,
-            count: run.count() as u32,
-        };
+        let run = self.states[first as usize..end as usize].iter().take_while(|&&s| s == from);
+        let range = ChunkRange { first, count: run.count() as u32 };
         range.iter().for_each(|chunk| self.set(chunk, to));
         Some(range)
     }
@@ -145,8 +127,7 @@ impl Chunks {
         let range = self.manifest.page_chunks(page);
         let set = |chunk: &ChunkNo| {
             let at = (chunk.0 - range.first) as usize;
-            bits.get(at / 8)
-                .is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+            bits.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
         };
         range.iter().filter(set).collect()
     }
@@ -170,10 +151,7 @@ pub(super) fn runs(chunks: &[ChunkNo]) -> Vec<ChunkRange> {
     for chunk in chunks {
         match runs.last_mut() {
             Some(run) if run.end() == u64::from(chunk.0) => run.count += 1,
-            _ => runs.push(ChunkRange {
-                first: chunk.0,
-                count: 1,
-            }),
+            _ => runs.push(ChunkRange { first: chunk.0, count: 1 }),
         }
     }
     runs

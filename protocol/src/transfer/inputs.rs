@@ -17,11 +17,7 @@ impl Transfer {
             Input::Digests { page, digests } => self.learn_digests(page, digests),
             Input::NoDigests { page } => self.pages.missed(page),
             Input::Checked { chunk, digest } => self.checked(now, chunk, digest),
-            Input::Copied {
-                chunk,
-                digest,
-                file,
-            } => self.copied(now, chunk, digest, file),
+            Input::Copied { chunk, digest, file } => self.copied(now, chunk, digest, file),
             Input::Leased(range) => self.lease(range),
             Input::Ended { range, queued } => self.end_lease(range, queued),
             Input::Wrote { chunk, file } => self.wrote(now, chunk, file),
@@ -48,21 +44,13 @@ impl Transfer {
     /// FILE-9: keeps a page; pages that chunks wait for right now are never dropped for it.
     fn learn_digests(&mut self, page: u32, digests: Vec<Digest>) {
         let expected = self.chunks.manifest.page_chunks(page);
-        debug_assert_eq!(
-            digests.len(),
-            expected.count as usize,
-            "verified pages are complete"
-        );
+        debug_assert_eq!(digests.len(), expected.count as usize, "verified pages are complete");
         if expected.count == 0 || digests.len() != expected.count as usize {
             return;
         }
         let chunks = &self.chunks;
         let waiting = [State::Asked, State::Checking];
-        let busy = |page| {
-            !chunks
-                .those(chunks.manifest.page_chunks(page), &waiting)
-                .is_empty()
-        };
+        let busy = |page| !chunks.those(chunks.manifest.page_chunks(page), &waiting).is_empty();
         self.pages.insert(page, digests, busy);
     }
 
@@ -89,10 +77,7 @@ impl Transfer {
 
     /// FETCH-36: so does what was copied from other content.
     fn copied(&mut self, now: Millis, chunk: ChunkNo, digest: Digest, file: u32) {
-        let open = matches!(
-            self.chunks.state(chunk),
-            Some(State::Missing | State::Queued)
-        );
+        let open = matches!(self.chunks.state(chunk), Some(State::Missing | State::Queued));
         if open && file == self.file && self.pages.digest(chunk) == Some(&digest) {
             self.mark_written(now, chunk);
         }
@@ -100,10 +85,7 @@ impl Transfer {
 
     fn lease(&mut self, range: ChunkRange) {
         let open = [State::Missing, State::Queued];
-        debug_assert!(
-            self.chunks.all(range, &open),
-            "{range:?} is as `wanted` gave it"
-        );
+        debug_assert!(self.chunks.all(range, &open), "{range:?} is as `wanted` gave it");
         self.shift(range, &open, State::Asked);
         self.leases.push(range);
     }
@@ -114,11 +96,7 @@ impl Transfer {
         debug_assert!(lease.is_some(), "{range:?} was leased");
         let Some(lease) = lease else { return };
         self.leases.swap_remove(lease);
-        let back = if queued {
-            State::Queued
-        } else {
-            State::Missing
-        };
+        let back = if queued { State::Queued } else { State::Missing };
         self.shift(range, &[State::Asked], back);
     }
 
@@ -142,19 +120,14 @@ impl Transfer {
     /// FETCH-31: durable are the chunks that were written when the sync began.
     fn synced(&mut self, ticket: Ticket) {
         let chunks = self.syncs.finish(ticket);
-        chunks
-            .iter()
-            .for_each(|&chunk| self.chunks.set(chunk, State::Held));
+        chunks.iter().for_each(|&chunk| self.chunks.set(chunk, State::Held));
         let pages: BTreeSet<u32> = chunks.into_iter().map(page_of).collect();
         pages.iter().for_each(|&page| self.drop_page_if_held(page));
         self.unrecorded.extend(pages);
     }
 
     fn drop_page_if_held(&mut self, page: u32) {
-        if self
-            .chunks
-            .all(self.chunks.manifest.page_chunks(page), &[State::Held])
-        {
+        if self.chunks.all(self.chunks.manifest.page_chunks(page), &[State::Held]) {
             self.pages.forget(page);
         }
     }
@@ -164,16 +137,8 @@ impl Transfer {
     fn start_over(&mut self) {
         let all = self.chunks.manifest.all();
         self.shift(all, &[State::Suspect, State::Checking], State::Missing);
-        self.unrecorded.extend(
-            self.chunks
-                .those(all, &[State::Held])
-                .into_iter()
-                .map(page_of),
-        );
-        for chunk in self
-            .chunks
-            .those(all, &[State::Writing, State::Written, State::Held])
-        {
+        self.unrecorded.extend(self.chunks.those(all, &[State::Held]).into_iter().map(page_of));
+        for chunk in self.chunks.those(all, &[State::Writing, State::Written, State::Held]) {
             self.lose(chunk);
         }
         self.syncs.fail();
@@ -187,7 +152,6 @@ impl Transfer {
     fn lose(&mut self, chunk: ChunkNo) {
         self.bytes_twice += self.chunks.len(chunk);
         let leased = self.leases.iter().any(|lease| lease.contains(chunk));
-        self.chunks
-            .set(chunk, if leased { State::Asked } else { State::Missing });
+        self.chunks.set(chunk, if leased { State::Asked } else { State::Missing });
     }
 }

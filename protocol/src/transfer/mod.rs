@@ -50,12 +50,7 @@ pub struct TransferConfig {
 
 impl Default for TransferConfig {
     fn default() -> Self {
-        Self {
-            range: 16,
-            window: 1024,
-            pages: 4,
-            group: GroupCommit::default(),
-        }
+        Self { range: 16, window: 1024, pages: 4, group: GroupCommit::default() }
     }
 }
 
@@ -145,6 +140,11 @@ impl Transfer {
             *self.bad.entry(origin).or_default() += 1;
         }
         verdict
+    }
+
+    /// Whether all of a range came, durable or not: nobody needs to ask for it.
+    pub fn has_come(&self, range: ChunkRange) -> bool {
+        self.chunks.all(range, &[State::Writing, State::Written, State::Held])
     }
 
     /// Whether all of a range is durable: a job for it is done.

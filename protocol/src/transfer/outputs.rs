@@ -19,10 +19,7 @@ impl Transfer {
 
     fn record(&mut self) -> Option<Output> {
         let pages = std::mem::take(&mut self.unrecorded);
-        let bits = |page| HeldBits {
-            page,
-            bits: self.chunks.held_bits(page),
-        };
+        let bits = |page| HeldBits { page, bits: self.chunks.held_bits(page) };
         (!pages.is_empty()).then(|| Output::Record(pages.into_iter().map(bits).collect()))
     }
 
@@ -34,17 +31,12 @@ impl Transfer {
 
     fn sync(&mut self, now: Millis) -> Option<Output> {
         let here = self.chunks.count(State::Written) + self.chunks.count(State::Held);
-        self.syncs
-            .begin(now, here == self.chunks.total())
-            .map(Output::Sync)
+        self.syncs.begin(now, here == self.chunks.total()).map(Output::Sync)
     }
 
     /// FETCH-35: reads back what may be on disk, page by page.
     fn recheck(&mut self) -> Option<Output> {
-        let room = self
-            .config
-            .window
-            .saturating_sub(self.chunks.count(State::Checking));
+        let room = self.config.window.saturating_sub(self.chunks.count(State::Checking));
         let page = page_of(self.chunks.first(State::Suspect)?);
         self.need_digests(page);
         if room == 0 || !self.pages.has(page) {

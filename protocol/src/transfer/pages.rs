@@ -17,12 +17,7 @@ pub(super) struct Pages {
 
 impl Pages {
     pub(super) fn new(most: usize) -> Self {
-        Self {
-            most,
-            kept: Vec::new(),
-            needed: BTreeSet::new(),
-            asked: BTreeSet::new(),
-        }
+        Self { most, kept: Vec::new(), needed: BTreeSet::new(), asked: BTreeSet::new() }
     }
 
     pub(super) fn has(&self, page: u32) -> bool {

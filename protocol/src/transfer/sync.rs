@@ -15,10 +15,7 @@ pub struct GroupCommit {
 
 impl Default for GroupCommit {
     fn default() -> Self {
-        Self {
-            bytes: 64 << 20,
-            ms: 500,
-        }
+        Self { bytes: 64 << 20, ms: 500 }
     }
 }
 

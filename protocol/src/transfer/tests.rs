@@ -2,16 +2,8 @@ use super::*;
 use crate::manifest::{MAX_FILE, PAGE};
 
 const CHUNK: u32 = 10;
-const GROUP: GroupCommit = GroupCommit {
-    bytes: 200,
-    ms: 500,
-};
-const CONFIG: TransferConfig = TransferConfig {
-    range: 4,
-    window: 8,
-    pages: 2,
-    group: GROUP,
-};
+const GROUP: GroupCommit = GroupCommit { bytes: 200, ms: 500 };
+const CONFIG: TransferConfig = TransferConfig { range: 4, window: 8, pages: 2, group: GROUP };
 
 fn digest(chunk: u32) -> Digest {
     let mut bytes = [7; 32];
@@ -26,11 +18,7 @@ fn range(first: u32, count: u32) -> ChunkRange {
 /// A file of so many chunks of 10 bytes, the last a little shorter, and its digests not here.
 fn bare(chunks: u32) -> Transfer {
     let size = u64::from(chunks) * u64::from(CHUNK) - 3;
-    Transfer::with_manifest(
-        Digest([1; 32]),
-        Manifest::with_chunk_size(size, CHUNK),
-        CONFIG,
-    )
+    Transfer::with_manifest(Digest([1; 32]), Manifest::with_chunk_size(size, CHUNK), CONFIG)
 }
 
 /// The same with the digests of its first page.
@@ -41,12 +29,7 @@ fn file(chunks: u32) -> Transfer {
 }
 
 fn give_page(transfer: &mut Transfer, page: u32) {
-    let digests = transfer
-        .manifest()
-        .page_chunks(page)
-        .iter()
-        .map(|c| digest(c.0))
-        .collect();
+    let digests = transfer.manifest().page_chunks(page).iter().map(|c| digest(c.0)).collect();
     transfer.handle(Millis(0), Input::Digests { page, digests });
 }
 
@@ -60,36 +43,20 @@ fn lease(transfer: &mut Transfer, first: u32, count: u32) {
 }
 
 fn end(transfer: &mut Transfer, first: u32, count: u32, queued: bool) {
-    transfer.handle(
-        Millis(0),
-        Input::Ended {
-            range: range(first, count),
-            queued,
-        },
-    );
+    transfer.handle(Millis(0), Input::Ended { range: range(first, count), queued });
 }
 
 /// A chunk comes and is written at `now`.
 fn arrive(transfer: &mut Transfer, now: u64, chunk: u32) {
     let verdict = transfer.receive(ChunkNo(chunk), &digest(chunk), 0);
-    let Verdict::Write { file } = verdict else {
-        panic!("chunk {chunk}: {verdict:?}")
-    };
-    transfer.handle(
-        Millis(now),
-        Input::Wrote {
-            chunk: ChunkNo(chunk),
-            file,
-        },
-    );
+    let Verdict::Write { file } = verdict else { panic!("chunk {chunk}: {verdict:?}") };
+    transfer.handle(Millis(now), Input::Wrote { chunk: ChunkNo(chunk), file });
 }
 
 /// A range is asked for, comes, and is written at `now`.
 fn fetch(transfer: &mut Transfer, now: u64, first: u32, count: u32) {
     lease(transfer, first, count);
-    range(first, count)
-        .iter()
-        .for_each(|chunk| arrive(transfer, now, chunk.0));
+    range(first, count).iter().for_each(|chunk| arrive(transfer, now, chunk.0));
     end(transfer, first, count, false);
 }
 
@@ -98,10 +65,7 @@ fn synced(transfer: &mut Transfer, ticket: u64) {
 }
 
 fn recorded(page: u32, bits: &[u8]) -> Output {
-    Output::Record(vec![HeldBits {
-        page,
-        bits: bits.to_vec(),
-    }])
+    Output::Record(vec![HeldBits { page, bits: bits.to_vec() }])
 }
 
 /// FILE-2, FETCH-37: an empty file has no chunks, so it is whole at once.
@@ -115,75 +79,43 @@ fn an_empty_file_commits_at_once() {
 #[test]
 fn one_chunk_is_verified_by_the_root() {
     let mut transfer = Transfer::new(digest(0), 1, CONFIG).expect("small");
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [Output::Enqueue(vec![range(0, 1)])]
-    );
+    assert_eq!(outputs(&mut transfer, 0), [Output::Enqueue(vec![range(0, 1)])]);
     fetch(&mut transfer, 0, 0, 1);
     assert_eq!(outputs(&mut transfer, 0), [Output::Sync(Ticket(0))]);
     synced(&mut transfer, 0);
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [recorded(0, &[1]), Output::Commit]
-    );
+    assert_eq!(outputs(&mut transfer, 0), [recorded(0, &[1]), Output::Commit]);
 }
 
 /// FETCH-1: a bounded window of jobs stands in the queue, and is filled up when half of it is gone.
 #[test]
 fn the_window_is_refilled_when_it_is_half_empty() {
     let mut transfer = file(20);
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [Output::Enqueue(vec![range(0, 4), range(4, 4)])]
-    );
+    assert_eq!(outputs(&mut transfer, 0), [Output::Enqueue(vec![range(0, 4), range(4, 4)])]);
     fetch(&mut transfer, 0, 0, 3);
     assert_eq!(outputs(&mut transfer, 0), []);
     fetch(&mut transfer, 0, 3, 1);
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [Output::Enqueue(vec![range(8, 4)])]
-    );
+    assert_eq!(outputs(&mut transfer, 0), [Output::Enqueue(vec![range(8, 4)])]);
 }
 
 /// FETCH-1: the chunks of a job stand on one page, so that one page proves all of them.
 #[test]
 fn jobs_end_at_page_boundaries() {
     let mut transfer = bare(PAGE + 2);
-    let all_but_two: Vec<u8> = (0..PAGE / 8)
-        .map(|b| if b == 511 { 0x3f } else { 0xff })
-        .collect();
-    transfer.handle(
-        Millis(0),
-        Input::Held {
-            page: 0,
-            bits: &all_but_two,
-        },
-    );
+    let all_but_two: Vec<u8> = (0..PAGE / 8).map(|b| if b == 511 { 0x3f } else { 0xff }).collect();
+    transfer.handle(Millis(0), Input::Held { page: 0, bits: &all_but_two });
     let jobs = Output::Enqueue(vec![range(PAGE - 2, 2), range(PAGE, 2)]);
     let pages = [Output::NeedDigests(0), Output::NeedDigests(1)];
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [[jobs].as_slice(), &pages].concat()
-    );
+    assert_eq!(outputs(&mut transfer, 0), [[jobs].as_slice(), &pages].concat());
 }
 
 /// FETCH-2: only what is neither here nor in another request is asked for.
 #[test]
 fn wanted_leaves_out_what_is_asked_for_or_here() {
     let mut transfer = file(10);
-    transfer.handle(
-        Millis(0),
-        Input::Held {
-            page: 0,
-            bits: &[0b10, 0],
-        },
-    );
+    transfer.handle(Millis(0), Input::Held { page: 0, bits: &[0b10, 0] });
     transfer.handle(Millis(0), Input::Queued(range(0, 4)));
     lease(&mut transfer, 4, 2);
-    assert_eq!(
-        transfer.wanted(range(0, 8)),
-        [range(0, 1), range(2, 2), range(6, 2)]
-    );
+    assert_eq!(transfer.wanted(range(0, 8)), [range(0, 1), range(2, 2), range(6, 2)]);
     assert_eq!(transfer.wanted(range(8, u32::MAX)), [range(8, 2)]);
     assert_eq!(transfer.wanted(range(10, 1)), []);
     assert!(transfer.holds(range(1, 1)) && !transfer.holds(range(0, 2)));
@@ -223,13 +155,7 @@ fn a_chunk_is_held_only_after_write_and_sync() {
     let verdict = transfer.receive(ChunkNo(0), &digest(0), 0);
     assert_eq!(verdict, Verdict::Write { file: 0 });
     assert_eq!(outputs(&mut transfer, 1000), []);
-    transfer.handle(
-        Millis(1000),
-        Input::Wrote {
-            chunk: ChunkNo(0),
-            file: 0,
-        },
-    );
+    transfer.handle(Millis(1000), Input::Wrote { chunk: ChunkNo(0), file: 0 });
     assert_eq!(transfer.wake_at(), Some(Millis(1500)));
     assert_eq!(outputs(&mut transfer, 1500), [Output::Sync(Ticket(0))]);
     assert_eq!(transfer.progress().held, 0);
@@ -238,17 +164,8 @@ fn a_chunk_is_held_only_after_write_and_sync() {
     arrive(&mut transfer, 1600, 1);
     assert_eq!(outputs(&mut transfer, 1600), [Output::Sync(Ticket(1))]);
     synced(&mut transfer, 1);
-    assert_eq!(
-        outputs(&mut transfer, 1600),
-        [recorded(0, &[0b11]), Output::Commit]
-    );
-    let done = Progress {
-        held: 2,
-        total: 2,
-        bytes_held: 17,
-        bytes_fetched: 17,
-        bytes_twice: 0,
-    };
+    assert_eq!(outputs(&mut transfer, 1600), [recorded(0, &[0b11]), Output::Commit]);
+    let done = Progress { held: 2, total: 2, bytes_held: 17, bytes_fetched: 17, bytes_twice: 0 };
     assert_eq!(transfer.progress(), done);
 }
 
@@ -263,15 +180,10 @@ fn a_corrupt_chunk_is_asked_for_again() {
     assert_eq!(verdict, Verdict::Discard(Reason::BadDigest));
     assert_eq!((transfer.bad_from(5), transfer.bad_from(6)), (1, 0));
     assert_eq!(transfer.progress().bytes_twice, 10);
-    [0, 1, 3]
-        .into_iter()
-        .for_each(|chunk| arrive(&mut transfer, 0, chunk));
+    [0, 1, 3].into_iter().for_each(|chunk| arrive(&mut transfer, 0, chunk));
     assert_eq!(transfer.wanted(range(0, 4)), []);
     end(&mut transfer, 0, 4, false);
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [Output::Enqueue(vec![range(2, 1)])]
-    );
+    assert_eq!(outputs(&mut transfer, 0), [Output::Enqueue(vec![range(2, 1)])]);
     assert_eq!(transfer.wanted(range(0, 4)), [range(2, 1)]);
 }
 
@@ -295,10 +207,7 @@ fn duplicates_and_strangers_are_discarded() {
 /// FETCH-6: what a request did not bring goes back to its job, or is queued again.
 #[test]
 fn an_ended_request_gives_back_what_did_not_come() {
-    for (queued, expected) in [
-        (true, vec![]),
-        (false, vec![Output::Enqueue(vec![range(1, 3)])]),
-    ] {
+    for (queued, expected) in [(true, vec![]), (false, vec![Output::Enqueue(vec![range(1, 3)])])] {
         let mut transfer = file(4);
         outputs(&mut transfer, 0);
         lease(&mut transfer, 0, 4);
@@ -316,33 +225,15 @@ fn a_failed_write_is_asked_for_again_after_its_request() {
     let mut transfer = file(4);
     outputs(&mut transfer, 0);
     lease(&mut transfer, 0, 4);
-    assert_eq!(
-        transfer.receive(ChunkNo(1), &digest(1), 0),
-        Verdict::Write { file: 0 }
-    );
-    transfer.handle(
-        Millis(0),
-        Input::WriteFailed {
-            chunk: ChunkNo(1),
-            file: 0,
-        },
-    );
+    assert_eq!(transfer.receive(ChunkNo(1), &digest(1), 0), Verdict::Write { file: 0 });
+    transfer.handle(Millis(0), Input::WriteFailed { chunk: ChunkNo(1), file: 0 });
     assert_eq!(transfer.wanted(range(0, 4)), []);
     end(&mut transfer, 0, 4, false);
     assert_eq!(transfer.wanted(range(0, 4)), [range(0, 4)]);
     lease(&mut transfer, 0, 1);
-    assert_eq!(
-        transfer.receive(ChunkNo(0), &digest(0), 0),
-        Verdict::Write { file: 0 }
-    );
+    assert_eq!(transfer.receive(ChunkNo(0), &digest(0), 0), Verdict::Write { file: 0 });
     end(&mut transfer, 0, 1, true);
-    transfer.handle(
-        Millis(0),
-        Input::WriteFailed {
-            chunk: ChunkNo(0),
-            file: 0,
-        },
-    );
+    transfer.handle(Millis(0), Input::WriteFailed { chunk: ChunkNo(0), file: 0 });
     assert_eq!(transfer.wanted(range(0, 1)), [range(0, 1)]);
     assert_eq!(transfer.progress().bytes_twice, 20);
 }
@@ -378,17 +269,11 @@ fn what_is_written_during_a_sync_waits_for_the_next() {
     assert_eq!(outputs(&mut transfer, 5000), []);
     assert_eq!(transfer.wake_at(), None);
     synced(&mut transfer, 0);
-    assert_eq!(
-        outputs(&mut transfer, 5000),
-        [recorded(0, &[0b001]), Output::Sync(Ticket(1))]
-    );
+    assert_eq!(outputs(&mut transfer, 5000), [recorded(0, &[0b001]), Output::Sync(Ticket(1))]);
     synced(&mut transfer, 0);
     assert_eq!(outputs(&mut transfer, 5000), []);
     synced(&mut transfer, 1);
-    assert_eq!(
-        outputs(&mut transfer, 5000),
-        [recorded(0, &[0b111]), Output::Commit]
-    );
+    assert_eq!(outputs(&mut transfer, 5000), [recorded(0, &[0b111]), Output::Commit]);
 }
 
 /// FETCH-33: after a failed sync nothing in the file counts, and what is still under way to it
@@ -404,52 +289,22 @@ fn a_failed_sync_starts_a_new_file() {
     fetch(&mut transfer, 500, 1, 1);
     assert_eq!(outputs(&mut transfer, 1000), [Output::Sync(Ticket(1))]);
     lease(&mut transfer, 2, 2);
-    assert_eq!(
-        transfer.receive(ChunkNo(2), &digest(2), 0),
-        Verdict::Write { file: 0 }
-    );
+    assert_eq!(transfer.receive(ChunkNo(2), &digest(2), 0), Verdict::Write { file: 0 });
     transfer.handle(Millis(1000), Input::SyncFailed);
     let jobs = Output::Enqueue(vec![range(0, 2)]);
-    assert_eq!(
-        outputs(&mut transfer, 1000),
-        [recorded(0, &[0]), Output::Abandon, jobs]
-    );
-    assert_eq!(
-        transfer.receive(ChunkNo(2), &digest(2), 0),
-        Verdict::Write { file: 1 }
-    );
-    transfer.handle(
-        Millis(1000),
-        Input::Wrote {
-            chunk: ChunkNo(2),
-            file: 0,
-        },
-    );
-    transfer.handle(
-        Millis(1000),
-        Input::WriteFailed {
-            chunk: ChunkNo(2),
-            file: 0,
-        },
-    );
+    assert_eq!(outputs(&mut transfer, 1000), [recorded(0, &[0]), Output::Abandon, jobs]);
+    assert_eq!(transfer.receive(ChunkNo(2), &digest(2), 0), Verdict::Write { file: 1 });
+    transfer.handle(Millis(1000), Input::Wrote { chunk: ChunkNo(2), file: 0 });
+    transfer.handle(Millis(1000), Input::WriteFailed { chunk: ChunkNo(2), file: 0 });
     synced(&mut transfer, 1);
     assert_eq!(outputs(&mut transfer, 9000), []);
-    transfer.handle(
-        Millis(9000),
-        Input::Wrote {
-            chunk: ChunkNo(2),
-            file: 1,
-        },
-    );
+    transfer.handle(Millis(9000), Input::Wrote { chunk: ChunkNo(2), file: 1 });
     arrive(&mut transfer, 9000, 3);
     end(&mut transfer, 2, 2, false);
     fetch(&mut transfer, 9000, 0, 2);
     assert_eq!(outputs(&mut transfer, 9000), [Output::Sync(Ticket(2))]);
     synced(&mut transfer, 2);
-    assert_eq!(
-        outputs(&mut transfer, 9000),
-        [recorded(0, &[0xf]), Output::Commit]
-    );
+    assert_eq!(outputs(&mut transfer, 9000), [recorded(0, &[0xf]), Output::Commit]);
     assert_eq!((transfer.file(), transfer.progress().bytes_twice), (1, 30));
 }
 
@@ -462,10 +317,7 @@ fn a_failed_commit_starts_over() {
         fetch(&mut transfer, 0, 0, 1);
         outputs(&mut transfer, 0);
         synced(&mut transfer, ticket);
-        assert_eq!(
-            outputs(&mut transfer, 0),
-            [recorded(0, &[1]), Output::Commit]
-        );
+        assert_eq!(outputs(&mut transfer, 0), [recorded(0, &[1]), Output::Commit]);
         transfer.handle(Millis(0), Input::SyncFailed);
     }
 }
@@ -474,25 +326,10 @@ fn a_failed_commit_starts_over() {
 #[test]
 fn a_clean_restart_goes_on_where_it_was() {
     let mut transfer = file(16);
-    transfer.handle(
-        Millis(0),
-        Input::Held {
-            page: 0,
-            bits: &[0xff, 0b1],
-        },
-    );
-    transfer.handle(
-        Millis(0),
-        Input::Held {
-            page: 1,
-            bits: &[0xff],
-        },
-    );
+    transfer.handle(Millis(0), Input::Held { page: 0, bits: &[0xff, 0b1] });
+    transfer.handle(Millis(0), Input::Held { page: 1, bits: &[0xff] });
     transfer.handle(Millis(0), Input::Queued(range(9, 4)));
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [Output::Enqueue(vec![range(13, 3)])]
-    );
+    assert_eq!(outputs(&mut transfer, 0), [Output::Enqueue(vec![range(13, 3)])]);
     let progress = transfer.progress();
     assert_eq!((progress.held, progress.bytes_held), (9, 90));
     fetch(&mut transfer, 0, 9, 7);
@@ -504,13 +341,7 @@ fn a_clean_restart_goes_on_where_it_was() {
 #[test]
 fn suspect_chunks_are_read_back_first() {
     let mut transfer = bare(6);
-    transfer.handle(
-        Millis(0),
-        Input::Suspect {
-            page: 0,
-            bits: &[0b11_1110],
-        },
-    );
+    transfer.handle(Millis(0), Input::Suspect { page: 0, bits: &[0b11_1110] });
     let jobs = Output::Enqueue(vec![range(0, 1)]);
     assert_eq!(outputs(&mut transfer, 0), [jobs, Output::NeedDigests(0)]);
     give_page(&mut transfer, 0);
@@ -519,25 +350,13 @@ fn suspect_chunks_are_read_back_first() {
     assert_eq!(transfer.wanted(range(0, 6)), [range(0, 1)]);
     for chunk in 1..6 {
         let read = [None, Some(digest(9)), Some(digest(chunk))][chunk.min(3) as usize - 1];
-        transfer.handle(
-            Millis(0),
-            Input::Checked {
-                chunk: ChunkNo(chunk),
-                digest: read,
-            },
-        );
+        transfer.handle(Millis(0), Input::Checked { chunk: ChunkNo(chunk), digest: read });
     }
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [Output::Enqueue(vec![range(1, 2)])]
-    );
+    assert_eq!(outputs(&mut transfer, 0), [Output::Enqueue(vec![range(1, 2)])]);
     fetch(&mut transfer, 0, 0, 3);
     assert_eq!(outputs(&mut transfer, 0), [Output::Sync(Ticket(0))]);
     synced(&mut transfer, 0);
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [recorded(0, &[0b11_1111]), Output::Commit]
-    );
+    assert_eq!(outputs(&mut transfer, 0), [recorded(0, &[0b11_1111]), Output::Commit]);
     assert_eq!(transfer.progress().bytes_fetched, 30);
 }
 
@@ -545,22 +364,10 @@ fn suspect_chunks_are_read_back_first() {
 #[test]
 fn reading_back_is_bounded() {
     let mut transfer = file(20);
-    transfer.handle(
-        Millis(0),
-        Input::Suspect {
-            page: 0,
-            bits: &[0xff; 3],
-        },
-    );
+    transfer.handle(Millis(0), Input::Suspect { page: 0, bits: &[0xff; 3] });
     let checks = [Output::Recheck(range(0, 4)), Output::Recheck(range(4, 4))];
     assert_eq!(outputs(&mut transfer, 0), checks);
-    transfer.handle(
-        Millis(0),
-        Input::Checked {
-            chunk: ChunkNo(0),
-            digest: Some(digest(0)),
-        },
-    );
+    transfer.handle(Millis(0), Input::Checked { chunk: ChunkNo(0), digest: Some(digest(0)) });
     assert_eq!(outputs(&mut transfer, 0), [Output::Recheck(range(8, 1))]);
 }
 
@@ -568,23 +375,13 @@ fn reading_back_is_bounded() {
 #[test]
 fn copied_chunks_are_not_fetched() {
     let mut transfer = file(4);
-    let copied = |chunk, right| Input::Copied {
-        chunk: ChunkNo(chunk),
-        digest: digest(right),
-        file: 0,
-    };
+    let copied =
+        |chunk, right| Input::Copied { chunk: ChunkNo(chunk), digest: digest(right), file: 0 };
     transfer.handle(Millis(0), copied(0, 0));
     transfer.handle(Millis(0), copied(1, 9));
     lease(&mut transfer, 3, 1);
     transfer.handle(Millis(0), copied(3, 3));
-    transfer.handle(
-        Millis(0),
-        Input::Copied {
-            chunk: ChunkNo(2),
-            digest: digest(2),
-            file: 1,
-        },
-    );
+    transfer.handle(Millis(0), Input::Copied { chunk: ChunkNo(2), digest: digest(2), file: 1 });
     assert_eq!(transfer.wanted(range(0, 4)), [range(1, 2)]);
     outputs(&mut transfer, 500);
     synced(&mut transfer, 0);
@@ -603,9 +400,7 @@ fn pages_are_dropped_unless_chunks_wait_for_them() {
     lease(&mut transfer, 2 * PAGE, 1);
     give_page(&mut transfer, 3);
     assert_eq!(transfer.pages.kept(), 3);
-    [0, 2 * PAGE]
-        .into_iter()
-        .for_each(|chunk| arrive(&mut transfer, 0, chunk));
+    [0, 2 * PAGE].into_iter().for_each(|chunk| arrive(&mut transfer, 0, chunk));
     give_page(&mut transfer, 1);
     assert_eq!(transfer.pages.kept(), 2);
     give_page(&mut transfer, 0);
@@ -630,9 +425,7 @@ fn the_largest_file_is_bounded() {
     let mut transfer =
         Transfer::new(Digest([1; 32]), MAX_FILE, TransferConfig::default()).expect("fits");
     let said = outputs(&mut transfer, 0);
-    let Output::Enqueue(jobs) = &said[0] else {
-        panic!("{said:?}")
-    };
+    let Output::Enqueue(jobs) = &said[0] else { panic!("{said:?}") };
     assert_eq!((jobs.len(), said.len()), (64, 2));
     assert!(Transfer::new(Digest([1; 32]), MAX_FILE + 1, TransferConfig::default()).is_err());
 }

@@ -9,10 +9,7 @@ fn replica(n: u16) -> ReplicaId {
 }
 
 fn version(vector: &[(u16, u64)], hlc: u64, writer: u16) -> Version {
-    let vector = vector
-        .iter()
-        .map(|(n, counter)| (replica(*n), *counter))
-        .collect();
+    let vector = vector.iter().map(|(n, counter)| (replica(*n), *counter)).collect();
     Version::new(vector, Hlc(hlc), replica(writer)).expect("a version within limits")
 }
 
@@ -48,11 +45,7 @@ fn a_version_is_a_map_on_the_wire() {
 fn a_vector_names_at_most_256_replicas() {
     let vector = |count| (0..count).map(|n| (replica(n), 1)).collect();
     for (count, accepted) in [(256, true), (257, false)] {
-        let sent = Sent {
-            vector: &vector(count),
-            hlc: Hlc(1),
-            replica: replica(0),
-        };
+        let sent = Sent { vector: &vector(count), hlc: Hlc(1), replica: replica(0) };
         assert_eq!(decode(&encode(&sent)).is_ok(), accepted, "{count} replicas");
     }
     let full = Version::new(vector(256), Hlc(1), replica(0)).expect("256 are allowed");
@@ -66,45 +59,20 @@ fn a_vector_names_at_most_256_replicas() {
 #[test]
 fn malformed_versions_are_refused() {
     let refused = |vector: &[(u16, u64)], hlc, writer| {
-        let vector = vector
-            .iter()
-            .map(|(n, counter)| (replica(*n), *counter))
-            .collect();
-        let sent = Sent {
-            vector: &vector,
-            hlc: Hlc(hlc),
-            replica: replica(writer),
-        };
+        let vector = vector.iter().map(|(n, counter)| (replica(*n), *counter)).collect();
+        let sent = Sent { vector: &vector, hlc: Hlc(hlc), replica: replica(writer) };
         decode(&encode(&sent)).expect_err("must be refused")
     };
     let because = |error: VersionError| error.to_string();
     assert_eq!(refused(&[], 1, 1), because(VersionError::UnknownWriter));
-    assert_eq!(
-        refused(&[(2, 1)], 1, 1),
-        because(VersionError::UnknownWriter)
-    );
-    assert_eq!(
-        refused(&[(1, 1), (2, 0)], 1, 1),
-        because(VersionError::ZeroCounter)
-    );
-    assert_eq!(
-        refused(&[(1, u64::MAX)], 1, 1),
-        because(VersionError::Exhausted)
-    );
-    assert_eq!(
-        refused(&[(1, 1)], u64::MAX, 1),
-        because(VersionError::Exhausted)
-    );
-    let twice = [
-        b"\x83\xa6vector\x82".as_slice(),
-        &[0xc4, 8, 0, 1, 0, 0, 0, 0, 0, 0, 1].repeat(2),
-    ];
+    assert_eq!(refused(&[(2, 1)], 1, 1), because(VersionError::UnknownWriter));
+    assert_eq!(refused(&[(1, 1), (2, 0)], 1, 1), because(VersionError::ZeroCounter));
+    assert_eq!(refused(&[(1, u64::MAX)], 1, 1), because(VersionError::Exhausted));
+    assert_eq!(refused(&[(1, 1)], u64::MAX, 1), because(VersionError::Exhausted));
+    let twice = [b"\x83\xa6vector\x82".as_slice(), &[0xc4, 8, 0, 1, 0, 0, 0, 0, 0, 0, 1].repeat(2)];
     let rest = b"\xa3hlc\x01\xa7replica\xc4\x08\x00\x01\0\0\0\0\0\0";
     let twice = [&twice.concat(), rest.as_slice()].concat();
-    assert_eq!(
-        decode(&twice),
-        Err("a replica stands twice in a version".to_owned())
-    );
+    assert_eq!(decode(&twice), Err("a replica stands twice in a version".to_owned()));
 }
 
 /// SYNC-23: where a limit leaves no room above, an edit fails instead of falling back below.
@@ -127,10 +95,7 @@ fn the_clock_follows_time_but_never_goes_back() {
     assert_eq!(Hlc::after(noon, Millis(1000)), Hlc((1000 << 16) + 1));
     assert_eq!(Hlc::after(noon, Millis(3)), Hlc((1000 << 16) + 1));
     assert_eq!(Hlc::after(noon, Millis(1001)), Hlc(1001 << 16));
-    assert_eq!(
-        Hlc::after(noon, Millis(u64::MAX)).millis(),
-        Hlc::MAX.millis()
-    );
+    assert_eq!(Hlc::after(noon, Millis(u64::MAX)).millis(), Hlc::MAX.millis());
 }
 
 /// SYNC-24: dominated is ignored, dominating is applied, everything else is concurrent.
@@ -144,10 +109,7 @@ fn relations_follow_what_was_seen() {
     assert_eq!(relation(&second, &first), Relation::Newer);
     assert_eq!(relation(&second, &apart), Relation::Concurrent);
     assert_eq!(*winner(&second, &apart), apart);
-    assert_eq!(
-        join(&second, &apart),
-        Ok(version(&[(1, 1), (2, 1), (3, 1)], 30, 3))
-    );
+    assert_eq!(join(&second, &apart), Ok(version(&[(1, 1), (2, 1), (3, 1)], 30, 3)));
 }
 
 /// SYNC-25: at the same moment the larger replica wins.
@@ -175,9 +137,6 @@ fn only_unseen_edits_are_a_loss() {
     let merged = join(&first, &beaten).expect("few replicas");
     let replaced = version(&[(1, 1), (3, 1)], 60, 3);
     assert_eq!(relation(&merged, &replaced), Relation::Concurrent);
-    assert!(
-        replaced.has_seen(&merged),
-        "the merged register still holds the first edit"
-    );
+    assert!(replaced.has_seen(&merged), "the merged register still holds the first edit");
     assert!(!replaced.has_seen(&beaten));
 }

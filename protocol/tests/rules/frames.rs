@@ -11,24 +11,14 @@ use zotferry_protocol::manifest::MAX_CHUNK;
 /// What an origin sends.
 #[derive(Debug, Clone)]
 enum Sent {
-    Data {
-        item: u32,
-        chunk: u32,
-        offset: u32,
-        bytes: Vec<u8>,
-    },
+    Data { item: u32, chunk: u32, offset: u32, bytes: Vec<u8> },
     Refused(u32, FrameRefusal),
 }
 
 impl Sent {
     fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Data {
-                item,
-                chunk,
-                offset,
-                bytes,
-            } => {
+            Self::Data { item, chunk, offset, bytes } => {
                 let mut frame = data_header(*item, *chunk, *offset, bytes.len() as u32);
                 frame.extend_from_slice(bytes);
                 frame
@@ -39,19 +29,9 @@ impl Sent {
 
     fn events(&self) -> Vec<FrameEvent> {
         match self.clone() {
-            Self::Data {
-                item,
-                chunk,
-                offset,
-                bytes,
-            } => {
+            Self::Data { item, chunk, offset, bytes } => {
                 let len = bytes.len() as u32;
-                let header = FrameEvent::Header {
-                    item,
-                    chunk,
-                    offset,
-                    len,
-                };
+                let header = FrameEvent::Header { item, chunk, offset, len };
                 vec![header, FrameEvent::Data(bytes.into())]
             }
             Self::Refused(item, FrameRefusal { code, text }) => {
@@ -66,14 +46,8 @@ fn sent() -> impl Strategy<Value = Sent> {
         4 => prop::collection::vec(any::<u8>(), 1..300),
         1 => prop::collection::vec(any::<u8>(), 65_530..65_540),
     ];
-    let data = (any::<u32>(), any::<u32>(), 0..MAX_CHUNK - 70_000, bytes).prop_map(
-        |(item, chunk, offset, bytes)| Sent::Data {
-            item,
-            chunk,
-            offset,
-            bytes,
-        },
-    );
+    let data = (any::<u32>(), any::<u32>(), 0..MAX_CHUNK - 70_000, bytes)
+        .prop_map(|(item, chunk, offset, bytes)| Sent::Data { item, chunk, offset, bytes });
     let refused = (any::<u32>(), any::<u16>(), "\\PC{0,100}")
         .prop_map(|(item, code, text)| Sent::Refused(item, FrameRefusal { code, text }));
     prop_oneof![3 => data, 1 => refused]
@@ -126,9 +100,7 @@ fn split(bytes: &[u8], cuts: &[Index]) -> Vec<Bytes> {
     let mut at: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     at.extend([0, bytes.len()]);
     at.sort_unstable();
-    at.windows(2)
-        .map(|ends| Bytes::copy_from_slice(&bytes[ends[0]..ends[1]]))
-        .collect()
+    at.windows(2).map(|ends| Bytes::copy_from_slice(&bytes[ends[0]..ends[1]])).collect()
 }
 
 /// What a reader made of some input: the events, data pieces joined, and the error that stopped it.
@@ -142,14 +114,9 @@ struct Read {
 fn read(pieces: impl IntoIterator<Item = Bytes>) -> Read {
     let mut reader = FrameReader::new();
     let mut events = Vec::new();
-    let failed = pieces
-        .into_iter()
-        .find_map(|piece| feed_all(&mut reader, &piece, &mut events).err());
-    Read {
-        events,
-        failed,
-        between_frames: reader.is_between_frames(),
-    }
+    let failed =
+        pieces.into_iter().find_map(|piece| feed_all(&mut reader, &piece, &mut events).err());
+    Read { events, failed, between_frames: reader.is_between_frames() }
 }
 
 /// Feeds one piece until nothing of it is left, and checks that its data is passed on, not copied.
@@ -163,10 +130,7 @@ fn feed_all(
     while let Some(event) = reader.feed(&mut rest)? {
         if let FrameEvent::Data(data) = &event {
             let slice = data.as_ptr_range();
-            assert!(
-                memory.start <= slice.start && slice.end <= memory.end,
-                "data was copied"
-            );
+            assert!(memory.start <= slice.start && slice.end <= memory.end, "data was copied");
         }
         push_joined(events, event);
     }

@@ -21,10 +21,7 @@ impl File {
             bytes[..4].copy_from_slice(&n.to_le_bytes());
             Digest(bytes)
         };
-        Self {
-            manifest,
-            digests: (0..manifest.chunks()).map(digest).collect(),
-        }
+        Self { manifest, digests: (0..manifest.chunks()).map(digest).collect() }
     }
 
     fn tree(&self) -> TreeBuilder {
@@ -55,11 +52,7 @@ fn pages_of_4096_digests_prove_themselves() {
             assert_eq!(verified, Ok(()), "page {page} of {chunks} chunks");
             let next = (page + 1) % file.manifest.pages();
             let swapped = verify_page(&whole, &file.manifest, next, file.page(page), &path);
-            assert_eq!(
-                swapped.is_ok(),
-                next == page,
-                "page {page} as {next} of {chunks} chunks"
-            );
+            assert_eq!(swapped.is_ok(), next == page, "page {page} as {next} of {chunks} chunks");
         }
     }
 }

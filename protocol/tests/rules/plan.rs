@@ -11,9 +11,7 @@ fn wanted_list() -> impl Strategy<Value = Vec<Wanted>> {
     let items = prop::collection::vec(prop_oneof![4 => served, 1 => refused], 0..5);
     items.prop_map(|items| {
         let flatten = |(item, lens): (u32, Vec<Option<u32>>)| {
-            (0..)
-                .zip(lens)
-                .map(move |(chunk, len)| Wanted { item, chunk, len })
+            (0..).zip(lens).map(move |(chunk, len)| Wanted { item, chunk, len })
         };
         (0..).zip(items).flat_map(flatten).collect()
     })
@@ -34,14 +32,9 @@ impl Receiver<'_> {
             Step::Refuse(item) => {
                 self.refused.push(item);
                 let left = |chunk: &&Wanted| chunk.item == item;
-                let skipped = self.wanted[self.at.chunks as usize..]
-                    .iter()
-                    .take_while(left)
-                    .count();
-                self.at = Resume {
-                    chunks: self.at.chunks + skipped as u32,
-                    bytes: 0,
-                };
+                let skipped =
+                    self.wanted[self.at.chunks as usize..].iter().take_while(left).count();
+                self.at = Resume { chunks: self.at.chunks + skipped as u32, bytes: 0 };
             }
             Step::Frame(frame) => {
                 let next = self.wanted[self.at.chunks as usize];
@@ -52,10 +45,7 @@ impl Receiver<'_> {
                 );
                 self.at.bytes += frame.len;
                 if Some(self.at.bytes) == next.len {
-                    self.at = Resume {
-                        chunks: self.at.chunks + 1,
-                        bytes: 0,
-                    };
+                    self.at = Resume { chunks: self.at.chunks + 1, bytes: 0 };
                 }
             }
         }

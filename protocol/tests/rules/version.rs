@@ -144,11 +144,7 @@ fn receive(held: &mut Register, arrived: &Register) {
         Relation::Equal | Relation::Older => {}
         Relation::Newer => held.clone_from(arrived),
         Relation::Concurrent => {
-            let content = if winner(version, own) == own {
-                *own_content
-            } else {
-                *content
-            };
+            let content = if winner(version, own) == own { *own_content } else { *content };
             *held = Some((join_of(own, version), content));
         }
     }

@@ -12,20 +12,12 @@ use super::support::{Case, File, read};
 
 pub(crate) const FILES: &[File] = &[(
     "envelopes",
-    &[
-        ("hubs", hub),
-        ("accepted", accepted),
-        ("refused", refused),
-        ("answers", answer),
-    ],
+    &[("hubs", hub), ("accepted", accepted), ("refused", refused), ("answers", answer)],
 )];
 
 fn hub(case: Case<'_>) {
     let url = BaseUrl::parse(case.text("url")).expect("a base URL");
-    assert_eq!(
-        site_id(&url, &case.public_key("pem")).as_str(),
-        case.text("site_id")
-    );
+    assert_eq!(site_id(&url, &case.public_key("pem")).as_str(), case.text("site_id"));
 }
 
 /// The hubs that the receiver of these envelopes knows.
@@ -86,10 +78,6 @@ fn answer(case: Case<'_>) {
         authentic.answers(case.packet_id("request"))?;
         authentic.packet()
     };
-    let verdict = if believe().is_ok() {
-        "believed"
-    } else {
-        "not-an-answer"
-    };
+    let verdict = if believe().is_ok() { "believed" } else { "not-an-answer" };
     assert_eq!(verdict, case.text("verdict"));
 }

@@ -26,18 +26,12 @@ fn cut(case: Case<'_>) {
     assert_eq!(manifest.chunks(), case.u32("chunks"));
     assert_eq!(manifest.pages(), case.u32("pages"));
     for span in case.list("spans") {
-        let expected = Span {
-            offset: span.u64("offset"),
-            len: span.u32("len"),
-        };
+        let expected = Span { offset: span.u64("offset"), len: span.u32("len") };
         assert_eq!(manifest.span(ChunkNo(span.u32("chunk"))), Some(expected));
     }
     assert_eq!(manifest.span(ChunkNo(manifest.chunks())), None);
     for page in case.list("page_chunks") {
-        let expected = ChunkRange {
-            first: page.u32("first"),
-            count: page.u32("count"),
-        };
+        let expected = ChunkRange { first: page.u32("first"), count: page.u32("count") };
         assert_eq!(manifest.page_chunks(page.u32("page")), expected);
     }
 }
@@ -47,9 +41,7 @@ fn too_large(case: Case<'_>) {
 }
 
 fn published(case: Case<'_>) {
-    let inputs = case
-        .list("inputs")
-        .map(|i| hex::decode(i.0.as_str().expect("a text")));
+    let inputs = case.list("inputs").map(|i| hex::decode(i.0.as_str().expect("a text")));
     let leaves: Vec<Digest> = inputs.map(|i| leaf(&i.expect("hexadecimal"))).collect();
     assert_eq!(root(&leaves), case.digest("root"));
 }
@@ -57,10 +49,7 @@ fn published(case: Case<'_>) {
 fn pattern(case: Case<'_>) {
     let manifest = Manifest::of(case.u64("size")).expect("within limits");
     let bytes: Vec<u8> = (0..manifest.size()).map(|i| (i % 251) as u8).collect();
-    let leaves: Vec<Digest> = bytes
-        .chunks(manifest.chunk_size() as usize)
-        .map(leaf)
-        .collect();
+    let leaves: Vec<Digest> = bytes.chunks(manifest.chunk_size() as usize).map(leaf).collect();
     assert_eq!(leaves, case.digests("leaves"));
     assert_eq!(root(&leaves), case.digest("root"));
 }
@@ -83,15 +72,9 @@ fn pages(case: Case<'_>) {
     for page in case.list("pages") {
         let (number, path) = (page.u32("page"), page.digests("path"));
         assert_eq!(page_path(&roots, number), path);
-        let digests: Vec<Digest> = manifest
-            .page_chunks(number)
-            .iter()
-            .map(|c| synthetic(c.0))
-            .collect();
-        assert_eq!(
-            verify_page(&top, &manifest, number, &digests, &path),
-            Ok(())
-        );
+        let digests: Vec<Digest> =
+            manifest.page_chunks(number).iter().map(|c| synthetic(c.0)).collect();
+        assert_eq!(verify_page(&top, &manifest, number, &digests, &path), Ok(()));
     }
 }
 

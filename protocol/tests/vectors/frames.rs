@@ -40,12 +40,7 @@ fn events(bytes: &[u8], cut: usize) -> Result<Vec<Value>, FrameError> {
             }
             end(&mut payload, &mut events);
             events.push(match event {
-                FrameEvent::Header {
-                    item,
-                    chunk,
-                    offset,
-                    len,
-                } => {
+                FrameEvent::Header { item, chunk, offset, len } => {
                     json!({ "header": [item, chunk, offset, len] })
                 }
                 FrameEvent::Refused { item, code, text } => {
@@ -65,11 +60,7 @@ fn response(case: Case<'_>) {
     let bytes = case.bytes("bytes");
     for cut in 0..=bytes.len() {
         let found = events(&bytes, cut).expect("frames");
-        assert_eq!(
-            Value::from(found),
-            *case.child("events").0,
-            "split at {cut}"
-        );
+        assert_eq!(Value::from(found), *case.child("events").0, "split at {cut}");
     }
 }
 
@@ -89,19 +80,13 @@ fn bad(case: Case<'_>) {
 }
 
 fn resume(case: Case<'_>) {
-    let position = Resume {
-        chunks: case.u32("chunks"),
-        bytes: case.u32("bytes"),
-    };
+    let position = Resume { chunks: case.u32("chunks"), bytes: case.u32("bytes") };
     assert_eq!(case.text("header").parse(), Ok(position));
     assert_eq!(position.to_string(), case.text("header"));
 }
 
 fn resume_bad(case: Case<'_>) {
-    assert_eq!(
-        case.text("header").parse::<Resume>(),
-        Err(ResumeError::Malformed)
-    );
+    assert_eq!(case.text("header").parse::<Resume>(), Err(ResumeError::Malformed));
 }
 
 fn plan(case: Case<'_>) {
@@ -132,11 +117,7 @@ fn head(case: Case<'_>) {
         content_encoding: answer.maybe_text("encoding"),
         content_range: answer.maybe_text("range"),
     };
-    let asked = Asked {
-        first: asked[0],
-        last: asked[1],
-        size: asked[2],
-    };
+    let asked = Asked { first: asked[0], last: asked[1], size: asked[2] };
     let verdict = match head.judge(&asked) {
         Ok(()) => "stream",
         Err(StreamEvent::NotOurs(_)) => "not-ours",

@@ -23,12 +23,7 @@ pub(crate) const FILES: &[File] = &[
     ),
     (
         "locations",
-        &[
-            ("good", good),
-            ("bad", bad),
-            ("order", order),
-            ("introductions", introduction),
-        ],
+        &[("good", good), ("bad", bad), ("order", order), ("introductions", introduction)],
     ),
 ];
 
@@ -39,10 +34,7 @@ fn channel(case: Case<'_>) {
 
 fn site(case: Case<'_>) {
     let url = BaseUrl::parse(case.text("url")).expect("a base URL");
-    assert_eq!(
-        site_id(&url, &case.public_key("pem")).as_str(),
-        case.text("id")
-    );
+    assert_eq!(site_id(&url, &case.public_key("pem")).as_str(), case.text("id"));
 }
 
 fn url(case: Case<'_>) {
@@ -115,9 +107,7 @@ fn introduction(case: Case<'_>) {
     let Some(code) = case.code() else {
         let location = introduced.expect("an introduction that holds");
         let me = SiteId::new(case.text("receiver")).expect("a site id");
-        let authentic = sealed
-            .authenticate(location.site_key(), &me)
-            .expect("a signature");
+        let authentic = sealed.authenticate(location.site_key(), &me).expect("a signature");
         assert_eq!(authentic.header().from.channel, location.location().channel);
         assert_eq!(authentic.fresh(case.now()), Ok(()));
         authentic.packet().expect("a packet");

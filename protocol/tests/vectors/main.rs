@@ -37,12 +37,7 @@ fn every_file_has_a_runner() {
             name.to_str()?.strip_suffix(".json").map(str::to_owned)
         })
         .collect();
-    let run: BTreeSet<String> = THEMES
-        .iter()
-        .copied()
-        .flatten()
-        .map(|f| f.0.to_owned())
-        .collect();
+    let run: BTreeSet<String> = THEMES.iter().copied().flatten().map(|f| f.0.to_owned()).collect();
     assert_eq!(there, run);
 }
 

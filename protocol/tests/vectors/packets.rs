@@ -26,23 +26,8 @@ fn take(case: Case<'_>, bytes: &[u8], now: Millis) -> Verified<Packet> {
 
 /// PKT-1, SIGN-1: what was read, written again by this crate, has the very bytes of the other encoder.
 fn written_again(case: Case<'_>, packet: &Verified<Packet>) -> Vec<u8> {
-    let Header {
-        id,
-        from,
-        to,
-        at,
-        expires,
-        answers,
-        ..
-    } = packet.header().clone();
-    let draft = Draft {
-        id,
-        from,
-        to,
-        at,
-        life: expires.since(at),
-        answers,
-    };
+    let Header { id, from, to, at, expires, answers, .. } = packet.header().clone();
+    let draft = Draft { id, from, to, at, life: expires.since(at), answers };
     seal(draft, packet, &TestKey::read(case.text("signer")), None).expect("a signature")
 }
 
@@ -69,10 +54,7 @@ fn packet(case: Case<'_>) {
     let packet = take(case, &bytes, expected.at);
     assert_eq!(*packet.header(), expected);
     assert_eq!(packet.kind(), expected.kind);
-    assert_eq!(
-        hex::encode(written_again(case, &packet)),
-        case.text("envelope")
-    );
+    assert_eq!(hex::encode(written_again(case, &packet)), case.text("envelope"));
 }
 
 /// SYNC-4 to SYNC-6, SYNC-14, SYNC-15, FILE-14 to FILE-16: the operation in question stands between two
@@ -80,14 +62,8 @@ fn packet(case: Case<'_>) {
 fn operation(case: Case<'_>) {
     let bytes = case.bytes("envelope");
     let packet = take(case, &bytes, case.now());
-    let Packet::CloneSync(sync) = &*packet else {
-        panic!("a clone-sync")
-    };
-    let codes: Vec<_> = sync
-        .operations
-        .iter()
-        .map(|o| o.check().err().map(|r| r.code))
-        .collect();
+    let Packet::CloneSync(sync) = &*packet else { panic!("a clone-sync") };
+    let codes: Vec<_> = sync.operations.iter().map(|o| o.check().err().map(|r| r.code)).collect();
     assert_eq!(codes, [None, case.code(), None]);
 }
 
@@ -106,10 +82,7 @@ fn step(case: Case<'_>) {
     if let Packet::CloneSync(sync) = &*packet {
         assert!(sync.operations.iter().all(|o| o.check().is_ok()));
     }
-    assert_eq!(
-        hex::encode(written_again(case, &packet)),
-        case.text("envelope")
-    );
+    assert_eq!(hex::encode(written_again(case, &packet)), case.text("envelope"));
 }
 
 fn frames(case: Case<'_>) {

@@ -36,13 +36,7 @@ fn unknown(case: Case<'_>) {
 #[test]
 fn the_table_has_every_code() {
     let file = read("refusals");
-    let table: BTreeSet<u64> = Case(&file)
-        .list("table")
-        .map(|row| row.u64("code"))
-        .collect();
-    let ours: BTreeSet<u64> = Code::ALL
-        .iter()
-        .map(|code| u64::from(code.number()))
-        .collect();
+    let table: BTreeSet<u64> = Case(&file).list("table").map(|row| row.u64("code")).collect();
+    let ours: BTreeSet<u64> = Code::ALL.iter().map(|code| u64::from(code.number())).collect();
     assert_eq!(table, ours);
 }

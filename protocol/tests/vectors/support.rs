@@ -52,12 +52,7 @@ pub(crate) fn run(files: &[File]) {
             }
         }
     }
-    assert!(
-        failed.is_empty(),
-        "{} cases fail:\n{}",
-        failed.len(),
-        failed.join("\n")
-    );
+    assert!(failed.is_empty(), "{} cases fail:\n{}", failed.len(), failed.join("\n"));
 }
 
 /// One case, or an object inside one.
@@ -74,12 +69,7 @@ impl<'a> Case<'a> {
     }
 
     pub(crate) fn list(self, field: &str) -> impl Iterator<Item = Self> {
-        self.child(field)
-            .0
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(Self)
+        self.child(field).0.as_array().expect("a list").iter().map(Self)
     }
 
     pub(crate) fn maybe_text(self, field: &str) -> Option<&'a str> {
@@ -87,8 +77,7 @@ impl<'a> Case<'a> {
     }
 
     pub(crate) fn text(self, field: &str) -> &'a str {
-        self.maybe_text(field)
-            .unwrap_or_else(|| panic!("no {field}"))
+        self.maybe_text(field).unwrap_or_else(|| panic!("no {field}"))
     }
 
     pub(crate) fn flag(self, field: &str) -> bool {
@@ -105,9 +94,7 @@ impl<'a> Case<'a> {
 
     /// Numbers of a list.
     pub(crate) fn numbers(self, field: &str) -> Vec<u64> {
-        self.list(field)
-            .map(|n| n.0.as_u64().expect("a number"))
-            .collect()
+        self.list(field).map(|n| n.0.as_u64().expect("a number")).collect()
     }
 
     /// Hexadecimal, followed by `then_zeros` zeros.
@@ -166,11 +153,7 @@ impl TestKey {
 
     pub(crate) fn public(&self) -> PublicKey {
         use rsa::pkcs8::{EncodePublicKey, LineEnding};
-        let pem = self
-            .0
-            .to_public_key()
-            .to_public_key_pem(LineEnding::LF)
-            .expect("a PEM");
+        let pem = self.0.to_public_key().to_public_key_pem(LineEnding::LF).expect("a PEM");
         PublicKey::from_pem(&pem).expect("a good key")
     }
 }
@@ -179,8 +162,6 @@ impl Signer for TestKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let digest = Sha256::digest(message);
         let scheme = Pkcs1v15Sign::new::<Sha256>();
-        self.0
-            .sign(scheme, &digest)
-            .map_err(|e| SignError(e.to_string()))
+        self.0.sign(scheme, &digest).map_err(|e| SignError(e.to_string()))
     }
 }

@@ -21,15 +21,7 @@ pub(crate) const FILES: &[File] = &[
             ("rows_bad", row_bad),
         ],
     ),
-    (
-        "versions",
-        &[
-            ("encoded", encoded),
-            ("bad", bad),
-            ("edits", edit),
-            ("pairs", pair),
-        ],
-    ),
+    ("versions", &[("encoded", encoded), ("bad", bad), ("edits", edit), ("pairs", pair)]),
 ];
 
 fn name(case: Case<'_>) {
@@ -71,22 +63,14 @@ fn version(case: Case<'_>) -> Version {
     let vector = case.child("vector").0.as_object().expect("a map");
     let vector: BTreeMap<ReplicaId, u64> = vector
         .iter()
-        .map(|(replica, n)| {
-            (
-                replica.parse().expect("a replica"),
-                n.as_u64().expect("a number"),
-            )
-        })
+        .map(|(replica, n)| (replica.parse().expect("a replica"), n.as_u64().expect("a number")))
         .collect();
     Version::new(vector, Hlc(case.u64("hlc")), case.replica("replica")).expect("a good version")
 }
 
 fn encoded(case: Case<'_>) {
     let expected = version(case.child("version"));
-    assert_eq!(
-        codec::decode_owned(&case.bytes("bytes")),
-        Ok(expected.clone())
-    );
+    assert_eq!(codec::decode_owned(&case.bytes("bytes")), Ok(expected.clone()));
     assert_eq!(hex::encode(codec::encode(&expected)), case.text("bytes"));
 }
 
@@ -97,11 +81,7 @@ fn bad(case: Case<'_>) {
 
 fn edit(case: Case<'_>) {
     let previous = case.get("previous").map(|v| version(Case(v)));
-    let edit = Version::edit(
-        previous.as_ref(),
-        case.replica("replica"),
-        Millis(case.u64("now")),
-    );
+    let edit = Version::edit(previous.as_ref(), case.replica("replica"), Millis(case.u64("now")));
     assert_eq!(edit, Ok(version(case.child("result"))));
 }
 

@@ -59,26 +59,10 @@ fn every_width(number: u32) -> Vec<Vec<u8>> {
 /// FETCH-11: peers may write the same number in any of MessagePack's widths.
 #[test]
 fn every_integer_width_is_accepted() {
-    for number in [
-        0,
-        1,
-        127,
-        128,
-        255,
-        256,
-        65_535,
-        65_536,
-        (1 << 24) - 1,
-        u32::MAX,
-    ] {
+    for number in [0, 1, 127, 128, 255, 256, 65_535, 65_536, (1 << 24) - 1, u32::MAX] {
         for written in every_width(number) {
             let frame = [&[0x94][..], &written, &written, &[0, 0xc4, 1, 7]].concat();
-            let header = FrameEvent::Header {
-                item: number,
-                chunk: number,
-                offset: 0,
-                len: 1,
-            };
+            let header = FrameEvent::Header { item: number, chunk: number, offset: 0, len: 1 };
             let data = FrameEvent::Data(Bytes::from_static(&[7]));
             let read = read(&frame);
             assert_eq!(read, (vec![header, data], None), "{written:x?}");
@@ -86,12 +70,7 @@ fn every_integer_width_is_accepted() {
     }
     for offset in every_width(9) {
         let frame = [&[0x94, 0, 0][..], &offset, &[0xc4, 1, 7]].concat();
-        let header = FrameEvent::Header {
-            item: 0,
-            chunk: 0,
-            offset: 9,
-            len: 1,
-        };
+        let header = FrameEvent::Header { item: 0, chunk: 0, offset: 9, len: 1 };
         assert_eq!(read(&frame).0.first(), Some(&header), "{offset:x?}");
     }
 }
@@ -101,12 +80,7 @@ fn every_integer_width_is_accepted() {
 fn every_bin_width_is_accepted() {
     for bin in [&[0xc4, 1][..], &[0xc5, 0, 1], &[0xc6, 0, 0, 0, 1]] {
         let frame = [&[0x94, 1, 2, 3][..], bin, &[7]].concat();
-        let header = FrameEvent::Header {
-            item: 1,
-            chunk: 2,
-            offset: 3,
-            len: 1,
-        };
+        let header = FrameEvent::Header { item: 1, chunk: 2, offset: 3, len: 1 };
         let data = FrameEvent::Data(Bytes::from_static(&[7]));
         assert_eq!(read(&frame).0, [header, data], "{bin:x?}");
     }
@@ -114,26 +88,15 @@ fn every_bin_width_is_accepted() {
 
 fn assert_malformed(bytes: &[u8]) {
     let failed = error_of(bytes);
-    assert!(
-        matches!(failed, Some(FrameError::Malformed(_))),
-        "{bytes:x?} gave {failed:?}"
-    );
+    assert!(matches!(failed, Some(FrameError::Malformed(_))), "{bytes:x?} gave {failed:?}");
 }
 
 /// FETCH-11, FETCH-13, FETCH-14: what has the wrong type, count or word is refused.
 #[test]
 fn malformed_frames_are_refused() {
     // Not an array, or of a wrong length.
-    for bytes in [
-        &[0xc0][..],
-        &[0x81],
-        &[0x90],
-        &[0x91],
-        &[0x95],
-        &[0x20],
-        b"<html>",
-        b"HTTP/1.1",
-    ] {
+    for bytes in [&[0xc0][..], &[0x81], &[0x90], &[0x91], &[0x95], &[0x20], b"<html>", b"HTTP/1.1"]
+    {
         assert_malformed(bytes);
     }
     // str instead of bin; negative, too wide, float, nil numbers.
@@ -181,19 +144,9 @@ fn payloads_outside_the_limits_are_refused() {
     assert_eq!(error_of(&largest), None);
     assert_eq!(error_of(&data_header(0, 0, 0, 0)), Some(FrameError::Empty));
     let len = MAX_FRAME + 1;
-    assert_eq!(
-        error_of(&data_header(0, 0, 0, len)),
-        Some(FrameError::TooLarge(len))
-    );
-    assert_eq!(
-        error_of(&data_header(0, 0, 0, u32::MAX)),
-        Some(FrameError::TooLarge(u32::MAX))
-    );
-    for (offset, len) in [
-        (MAX_CHUNK - MAX_FRAME + 1, MAX_FRAME),
-        (MAX_CHUNK, 1),
-        (u32::MAX, 1),
-    ] {
+    assert_eq!(error_of(&data_header(0, 0, 0, len)), Some(FrameError::TooLarge(len)));
+    assert_eq!(error_of(&data_header(0, 0, 0, u32::MAX)), Some(FrameError::TooLarge(u32::MAX)));
+    for (offset, len) in [(MAX_CHUNK - MAX_FRAME + 1, MAX_FRAME), (MAX_CHUNK, 1), (u32::MAX, 1)] {
         let beyond = Some(FrameError::BeyondChunk { offset, len });
         assert_eq!(error_of(&data_header(0, 0, offset, len)), beyond);
     }
@@ -205,20 +158,12 @@ fn unknown_refusal_fields_are_skipped_within_a_bound() {
     let known = b"\xa4code\x1f\xa4text\xa4gone";
     let unknown = b"\xa5later\x82\x01\x93\xc0\xc3\xcb\0\0\0\0\0\0\0\0\xa1x\xc4\x02\0\0";
     let frame = [&b"\x93\x03\xc0\x83"[..], unknown, known].concat();
-    let refused = FrameEvent::Refused {
-        item: 3,
-        code: 31,
-        text: "gone".to_owned(),
-    };
+    let refused = FrameEvent::Refused { item: 3, code: 31, text: "gone".to_owned() };
     assert_eq!(read(&frame).0, [refused]);
     let huge = [&b"\x93\x03\xc0\x83\xa5later\xc5\x04\x00"[..], &[0; 2000]].concat();
     let failed = Some(FrameError::HeadTooLong);
     assert_eq!(error_of(&huge), failed);
-    let endless = [
-        &b"\x93\x03\xc0\xdf\xff\xff\xff\xff"[..],
-        &b"\xa1x\xc0".repeat(1000),
-    ]
-    .concat();
+    let endless = [&b"\x93\x03\xc0\xdf\xff\xff\xff\xff"[..], &b"\xa1x\xc0".repeat(1000)].concat();
     assert_eq!(error_of(&endless), failed);
 }
 
@@ -227,10 +172,7 @@ fn unknown_refusal_fields_are_skipped_within_a_bound() {
 fn nothing_follows_the_end() {
     let mut reader = FrameReader::new();
     let mut bytes = Bytes::from([end_frame(End::Done), end_frame(End::Done)].concat());
-    assert_eq!(
-        reader.feed(&mut bytes),
-        Ok(Some(FrameEvent::End(End::Done)))
-    );
+    assert_eq!(reader.feed(&mut bytes), Ok(Some(FrameEvent::End(End::Done))));
     assert_eq!(reader.feed(&mut Bytes::new()), Ok(None));
     assert!(reader.is_between_frames());
     assert_eq!(reader.feed(&mut bytes), Err(FrameError::AfterEnd));
@@ -277,23 +219,11 @@ fn refusal_with(unknown: &[u8]) -> Vec<u8> {
 /// Regression: the skipper of the rmp crate panics on extension types.
 #[test]
 fn every_kind_of_unknown_value_is_skipped() {
-    let refused = || FrameEvent::Refused {
-        item: 3,
-        code: 31,
-        text: "gone".to_owned(),
-    };
+    let refused = || FrameEvent::Refused { item: 3, code: 31, text: "gone".to_owned() };
     for (marker, zeros) in EVERY_KIND {
         let value = [marker, &vec![0; zeros]].concat();
-        assert_eq!(
-            read(&refusal_with(&value)),
-            (vec![refused()], None),
-            "{marker:x?}"
-        );
+        assert_eq!(read(&refusal_with(&value)), (vec![refused()], None), "{marker:x?}");
     }
     let nested = [vec![0x91; 900], vec![0]].concat();
-    assert_eq!(
-        read(&refusal_with(&nested)),
-        (vec![refused()], None),
-        "900 arrays deep"
-    );
+    assert_eq!(read(&refusal_with(&nested)), (vec![refused()], None), "900 arrays deep");
 }

@@ -1,0 +1,79 @@
+//! What may be served: contents of one channel whose bytes are here.
+//!
+//! Owns: the look-up by name. Not here: who may ask, the bytes.
+//! Invariant: a channel is never answered with another channel's contents, though storage shares them.
+//! Spec: FETCH-30, FILE-7.
+
+use std::collections::HashMap;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use zotferry_protocol::ids::{Digest, ResourceId, Role};
+
+use super::columns::{Hex, checked, list, number, parsed};
+use super::data::{Data, DataState};
+use super::error::CatalogError;
+use super::{Catalog, ChannelNo};
+
+/// What bytes are asked for by.
+pub type ContentName = (ResourceId, Role, Digest);
+
+/// A content that is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The content's name in storage.
+    pub root: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// Mime type.
+    pub mime: String,
+    /// Present, or superseded and still kept.
+    pub state: DataState,
+}
+
+impl Catalog {
+    /// Roots of other contents of the same entry that are in storage, the latest first: what a new
+    /// revision may be copied from.
+    pub async fn earlier_contents(&self, of: &Data) -> Result<Vec<Digest>, CatalogError> {
+        let rows = sqlx::query(
+            "SELECT root FROM data WHERE channel = ?1 AND hash = ?2 AND role = ?3 AND held = 1
+             AND root <> ?4 ORDER BY id DESC LIMIT 4",
+        )
+        .bind(of.channel)
+        .bind(of.hash.as_str())
+        .bind(of.role.as_str())
+        .bind(of.root.as_bytes())
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        rows.iter().map(|row| checked(row, "root", Digest::from_slice)).collect()
+    }
+
+    /// Looks many contents up, in the order asked; `None` where this channel has no such bytes here.
+    pub async fn serve_lookup(
+        &self,
+        channel: ChannelNo,
+        names: &[ContentName],
+    ) -> Result<Vec<Option<Served>>, CatalogError> {
+        let rows = sqlx::query(
+            "SELECT j.key, d.size, d.mime, d.state FROM json_each(?2) j CROSS JOIN data d
+             WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role = j.value ->> 1
+               AND d.root = unhex(j.value ->> 2)
+               AND d.held = 1 AND d.state IN ('present', 'superseded')",
+        )
+        .bind(channel)
+        .bind(list(names.iter().map(|(hash, role, root)| (hash, role, Hex(&root.0)))))
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        let mut found = rows.iter().map(found).collect::<Result<HashMap<_, _>, _>>()?;
+        let served = names.iter().zip(0_i64..).map(|((_, _, root), index)| {
+            let (size, mime, state) = found.remove(&index)?;
+            Some(Served { root: *root, size, mime, state })
+        });
+        Ok(served.collect())
+    }
+}
+
+fn found(row: &SqliteRow) -> Result<(i64, (u64, String, DataState)), CatalogError> {
+    let about = (number(row, "size")?, row.try_get("mime")?, parsed(row, "state")?);
+    Ok((row.try_get("key")?, about))
+}

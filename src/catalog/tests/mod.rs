@@ -1,0 +1,10 @@
+//! Tests of what several files of the catalog do together, by theme.
+
+mod apply;
+mod channels;
+mod locations;
+mod open;
+mod outbox;
+mod put;
+mod speed;
+mod wanted;

@@ -1,0 +1,105 @@
+//! Delivers operations to one clone, as many as share a packet.
+//!
+//! Spec: SYNC-3, SYNC-8, SYNC-9, QUEUE-1.
+
+use std::sync::Arc;
+
+use zotferry_protocol::codec::{MAX_PACKET, encode};
+use zotferry_protocol::packets::{
+    CloneSync, MAX_OPERATIONS, OpReport, OpStatus, Operation, Packet,
+};
+use zotferry_protocol::refusal::Retry;
+
+use super::is_listed;
+use crate::catalog::{self, Channel};
+use crate::hub::{CallError, Hub, Peer};
+
+/// Bytes of operations in one packet; head, key and signature have room beside them.
+const ROOM: usize = MAX_PACKET - (16 << 10);
+
+/// Sends everything that this clone has not answered for. What is done meanwhile goes with the
+/// next packet: operations gather while one is in flight, without a timer.
+pub(super) async fn deliver(
+    hub: &Arc<Hub>,
+    peer: &Peer,
+    channel: &Channel,
+) -> Result<(), CallError> {
+    loop {
+        if !is_listed(hub, peer, channel).await? {
+            return Ok(());
+        }
+        let Some(location) = hub.catalog.location(channel.id, peer.row).await? else {
+            return Ok(());
+        };
+        let limit = MAX_OPERATIONS as u32;
+        let outbox = hub.catalog.ops_after(channel.id, location.acked_seq, limit).await?;
+        if outbox.entries.is_empty() {
+            return Ok(());
+        }
+        let (operations, through) = pack(&outbox)?;
+        let count = operations.len();
+        let packet = Packet::from(CloneSync { operations });
+        let answer = hub.call(peer, &channel.portable_id, &packet, None).await?;
+        let Packet::SyncReport(report) = &*answer else {
+            return Err(CallError::Local(format!("a {} instead of a report", answer.kind())));
+        };
+        if report.operations.len() != count {
+            return Err(CallError::Local("a report on other operations".into()));
+        }
+        note(hub, peer, channel, &report.operations).await?;
+        hub.catalog.acked(channel.id, peer.row, through).await?;
+    }
+}
+
+/// As many operations as fit one packet, and how far a clone has heard once it has answered for them.
+fn pack(outbox: &catalog::Outbox) -> Result<(Vec<Operation>, u64), CallError> {
+    let mut operations = Vec::new();
+    let mut room = ROOM;
+    let mut through = 0;
+    for entry in &outbox.entries {
+        let operation = crate::packets::operation_of(entry).map_err(CallError::Local)?;
+        let size = encode(&operation).len();
+        if size > room && !operations.is_empty() {
+            return Ok((operations, through));
+        }
+        room = room.saturating_sub(size);
+        through = entry.entry.seq.unwrap_or(through);
+        operations.push(operation);
+    }
+    Ok((operations, outbox.through))
+}
+
+/// Keeps what was not plainly stored. An operation that may be taken later stops the delivery here:
+/// it is sent again, and what the clone has by then it answers with `duplicate`.
+async fn note(
+    hub: &Arc<Hub>,
+    peer: &Peer,
+    channel: &Channel,
+    reports: &[OpReport],
+) -> Result<(), CallError> {
+    let refused: Vec<&OpReport> =
+        reports.iter().filter(|r| r.status == OpStatus::Refused).collect();
+    let rows: Vec<catalog::OpReport> = refused
+        .iter()
+        .map(|r| catalog::OpReport {
+            site: peer.row,
+            op_id: r.id,
+            status: r.code.map_or_else(|| "refused".to_owned(), |code| code.to_string()),
+            at: hub.clock.now(),
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    hub.catalog.note_reports(channel.id, &rows).await?;
+    let later = refused.iter().filter_map(|r| r.code).find(|code| code.retry() != Retry::Never);
+    match later {
+        None => Ok(()),
+        Some(code) => Err(CallError::Refused {
+            site: peer.url.clone(),
+            code,
+            text: format!("{} of {} operations", refused.len(), reports.len()),
+            retry_after: None,
+        }),
+    }
+}

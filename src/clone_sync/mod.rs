@@ -1,0 +1,130 @@
+//! Tells the other clones: where the channel lives, what was done here, what has arrived here.
+//!
+//! Owns: deliveries, each announced once to each clone. Not here: what a clone does with them
+//! (`packets`), the order of jobs (`queue`), how far each clone has got (the catalog).
+//! Invariant: a clone's cursor moves only past operations that it has answered for.
+//! Spec: SYNC-3, SYNC-8 to SYNC-11, QUEUE-1 to QUEUE-8, ID-12 to ID-14.
+
+mod announce;
+mod deliver;
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+use zotferry_protocol::refusal::Retry;
+
+use crate::catalog::{Channel, LocationState};
+use crate::hub::{CallError, Hub, Peer};
+use crate::queue::{Finish, Job, Lane, QueueError, Task};
+
+/// Deliveries at the same time, to different clones.
+const PARALLEL: usize = 8;
+/// How long the loop rests at most, in ms.
+const LONGEST_REST: u64 = 60_000;
+
+/// Delivers until the hub stops.
+pub async fn run(hub: Arc<Hub>) {
+    let tasks = TaskTracker::new();
+    if let Err(error) = greet(&hub).await {
+        tracing::error!(%error, "the other clones could not be greeted");
+    }
+    while !hub.stop.is_cancelled() {
+        let rest = match round(&hub, &tasks).await {
+            Ok(rest) => rest,
+            Err(error) => {
+                tracing::error!(%error, "deliveries cannot go on for now");
+                5_000
+            }
+        };
+        tokio::select! {
+            () = hub.deliveries.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(rest)) => {}
+            () = hub.stop.cancelled() => {}
+        }
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// A hub that starts says so to every clone, and looks what it has for them: who waits for it sends
+/// at once, and what a lost queue forgot is delivered all the same.
+async fn greet(hub: &Arc<Hub>) -> Result<(), CallError> {
+    for channel in hub.catalog.channels().await? {
+        for location in hub.catalog.locations(channel.id).await? {
+            if location.site == hub.site || location.deleted || location.foreign {
+                continue;
+            }
+            let lane = Lane { channel: channel.id, site: location.site };
+            hub.push_keyed(lane, Task::Announce).await?;
+            if location.state == LocationState::Listed {
+                hub.push_keyed(lane, Task::Deliver).await?;
+                hub.push_keyed(lane, Task::Report).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn round(hub: &Arc<Hub>, tasks: &TaskTracker) -> Result<u64, QueueError> {
+    let now = hub.clock.now();
+    while tasks.len() < PARALLEL {
+        let mine =
+            |_: &Lane, task: &Task| matches!(task, Task::Deliver | Task::Report | Task::Announce);
+        let Some(job) = hub.queue.lease(now, &mine, 1)?.pop() else { break };
+        tasks.spawn(serve(Arc::clone(hub), job));
+    }
+    let next = hub.queue.next_due(now);
+    Ok(next.map_or(LONGEST_REST, |at| at.since(now).clamp(1, LONGEST_REST)))
+}
+
+async fn serve(hub: Arc<Hub>, job: Job) {
+    let finish = match attempt(&hub, &job).await {
+        Ok(()) => Finish::Done,
+        Err(error) => {
+            let (channel, site) = (job.lane.channel, job.lane.site);
+            let text = error.to_string();
+            tracing::info!(site, task = ?job.task, error = text, "a delivery has to wait");
+            if let Err(error) = hub.catalog.note_attempt(channel, site, Some(&text)).await {
+                tracing::error!(%error, "the catalog");
+            }
+            // A clone that is away for long is greeted when it comes back: deliveries do not die.
+            let not_before = error.retry_after().map(|s| hub.clock.now().plus(s * 1000));
+            match error.retry() {
+                Retry::Never if matches!(job.task, Task::Announce) => Finish::Dead { reason: text },
+                _ => Finish::Retry { reason: text, not_before },
+            }
+        }
+    };
+    let (queue, now) = (Arc::clone(&hub.queue), hub.clock.now());
+    let ended = tokio::task::spawn_blocking(move || queue.commit(&[(job.id, finish)], &[], now));
+    if let Ok(Err(error)) = ended.await {
+        tracing::error!(%error, "a delivery's lease could not be ended");
+    }
+    hub.deliveries.notify_one();
+}
+
+async fn attempt(hub: &Arc<Hub>, job: &Job) -> Result<(), CallError> {
+    let (peer, channel) = hub.peer_and_channel(job.lane.site, job.lane.channel).await?;
+    let done = async {
+        match job.task {
+            Task::Announce => announce::announce(hub, &peer, &channel).await,
+            Task::Deliver => deliver::deliver(hub, &peer, &channel).await,
+            Task::Report => report::report(hub, &peer, &channel).await,
+            Task::Range { .. } | Task::Bundle { .. } => Ok(()),
+        }
+    };
+    tokio::select! {
+        done = done => done?,
+        () = hub.stop.cancelled() => return Err(CallError::Local("the hub stops".into())),
+    }
+    hub.catalog.note_attempt(channel.id, peer.row, None).await?;
+    Ok(())
+}
+
+/// Whether a peer is a listed clone of a channel, so that it may be told things.
+async fn is_listed(hub: &Hub, peer: &Peer, channel: &Channel) -> Result<bool, CallError> {
+    let location = hub.catalog.location(channel.id, peer.row).await?;
+    Ok(location.is_some_and(|l| !l.deleted && !l.foreign && l.state == LocationState::Listed))
+}

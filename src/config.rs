@@ -1,0 +1,212 @@
+//! A hub's `config.toml`: what may be set, and what holds when it is not.
+//!
+//! Owns: names, defaults and limits of the settings. Not here: keys and data (see `hub`).
+//! Invariant: a setting that is misspelt or out of range stops the hub with the reason; nothing is
+//! guessed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use zotferry_protocol::identity::BaseUrl;
+
+/// A hub's settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The base URL under which others reach this hub.
+    pub url: BaseUrl,
+    /// Where this hub listens; a reverse proxy with TLS stands before it.
+    pub listen: SocketAddr,
+    /// Whom this hub may contact.
+    #[serde(default)]
+    pub network: Network,
+    /// How files travel.
+    #[serde(default)]
+    pub transfer: Transfer,
+    /// What this hub gives and keeps at most.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Whom this hub may contact. Public addresses over HTTPS always; the rest must be named, because
+/// the owner of a channel is an untrusted tenant who says where its other clones are.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// Loopback, link-local or private ranges that may be contacted all the same, as `10.0.0.0/8`.
+    pub allow: Vec<IpNet>,
+    /// Ranges to which plain HTTP is spoken. Loopback needs no entry here.
+    pub plain_http: Vec<IpNet>,
+    /// A PEM file of certificate authorities to trust beside the system's.
+    pub extra_ca: Option<PathBuf>,
+}
+
+/// How files travel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Transfer {
+    /// Whether this hub serves streams and asks for them. Without, everything goes by chunks.
+    pub streaming: bool,
+    /// Requests in flight to one origin at the start.
+    pub connections: u32,
+    /// Requests in flight to one origin at most, 1 to 64.
+    pub max_connections: u32,
+    /// A response that brings nothing for so many seconds is given up.
+    pub stall_seconds: u64,
+    /// Bytes received but not yet on disk, all transfers together.
+    pub buffer_mib: u32,
+}
+
+impl Default for Transfer {
+    fn default() -> Self {
+        Self {
+            streaming: true,
+            connections: 4,
+            max_connections: 32,
+            stall_seconds: 30,
+            buffer_mib: 16,
+        }
+    }
+}
+
+/// What this hub gives and keeps at most.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most content bytes in one response; 0 for no limit.
+    pub response_bytes: u64,
+    /// Disk space that stays free, in MiB.
+    pub min_free_mib: u64,
+    /// Quota of a new channel in MiB; 0 for none.
+    pub quota_mib: u64,
+    /// After so many failed attempts a job rests until `zotferry retry`.
+    pub max_attempts: u32,
+    /// The first pause after a failed attempt, in ms; doubled with each further one.
+    pub backoff_ms: u64,
+    /// The longest pause, in ms.
+    pub max_backoff_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            response_bytes: 0,
+            min_free_mib: 256,
+            quota_mib: 0,
+            max_attempts: 40,
+            backoff_ms: 2_000,
+            max_backoff_ms: 3_600_000,
+        }
+    }
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read or written.
+    #[error("{path}: {source}; is this a hub's folder? `zotferry init` makes one")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not as described.
+    #[error("{path}: {reason}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Settings for a new hub at `url`.
+    pub fn new(url: BaseUrl, listen: SocketAddr) -> Self {
+        let mut network = Network::default();
+        if url.is_loopback() {
+            network.allow =
+                vec!["127.0.0.0/8".parse().expect("a range"), "::1/128".parse().expect("a range")];
+        }
+        Self { url, listen, network, transfer: Transfer::default(), limits: Limits::default() }
+    }
+
+    /// Reads `config.toml` in a hub's folder.
+    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
+        let path = dir.join("config.toml");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| ConfigError::File { path: path.clone(), source })?;
+        let content = |reason: String| ConfigError::Content { path: path.clone(), reason };
+        let config: Self = toml::from_str(&text).map_err(|e| content(e.to_string()))?;
+        config.checked().map_err(content)
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        let t = &self.transfer;
+        if !(1..=64).contains(&t.max_connections)
+            || !(1..=t.max_connections).contains(&t.connections)
+        {
+            return Err("transfer.connections: 1 to max_connections, which is 1 to 64".into());
+        }
+        if t.stall_seconds == 0 || t.buffer_mib < 4 {
+            return Err("transfer: stall_seconds at least 1, buffer_mib at least 4".into());
+        }
+        if self.limits.max_attempts == 0 || self.limits.backoff_ms == 0 {
+            return Err("limits: max_attempts and backoff_ms at least 1".into());
+        }
+        Ok(self)
+    }
+
+    /// The text of a `config.toml` with these settings, each with its meaning.
+    pub fn to_toml(&self) -> String {
+        let body = toml::to_string(self).expect("settings always serialize");
+        format!("{HEAD}\n{body}")
+    }
+}
+
+const HEAD: &str = "\
+# A Zotferry hub. Changes count after a restart.
+# url: under which other hubs reach this one. listen: where it listens (put a TLS proxy before it).
+# network.allow: private ranges that may be contacted, as [\"10.0.0.0/8\"]; public ones always may.
+# transfer.streaming = false: everything goes by signed requests for numbered chunks.
+# limits.response_bytes: most content bytes in one response, 0 for no limit.
+# limits.min_free_mib: disk space that stays free. limits.quota_mib: for new channels, 0 for none.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Config {
+        let url = BaseUrl::parse("http://127.0.0.1:9000").expect("a URL");
+        Config::new(url, "127.0.0.1:9000".parse().expect("an address"))
+    }
+
+    #[test]
+    fn a_written_config_reads_back() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let text = example().to_toml();
+        std::fs::write(dir.path().join("config.toml"), &text).expect("written");
+        let read = Config::load(dir.path()).expect("reads back");
+        assert_eq!(read.to_toml(), text);
+        assert!(!read.network.allow.is_empty(), "a hub on loopback may contact loopback");
+    }
+
+    #[test]
+    fn misspelt_settings_stop_the_hub() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let text = format!("{}\n[limit]\nmin_free = 3\n", example().to_toml());
+        std::fs::write(dir.path().join("config.toml"), text).expect("written");
+        let error = Config::load(dir.path()).expect_err("misspelt").to_string();
+        assert!(error.contains("limit"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_config_says_what_makes_one() {
+        let error = Config::load(Path::new("/nonexistent")).expect_err("none").to_string();
+        assert!(error.contains("zotferry init"), "{error}");
+    }
+}

@@ -1,0 +1,14 @@
+//! File operations that a person does on this hub.
+//!
+//! Owns: the way of a put from a path to the catalog. Not here: hashing and storing (`chunker`),
+//! telling the clones (`clone_sync`).
+//! Invariant: a file is in the catalog only when its bytes are durable; a put that fails half-way
+//! leaves the old file as it was.
+//! Spec: SYNC-3, SYNC-6.
+
+mod author;
+mod put;
+mod walk;
+
+pub use put::{PutError, PutEvent, put};
+pub use walk::{Found, Skipped, walk};

@@ -1,0 +1,190 @@
+//! Puts files and folders into a channel.
+//!
+//! Owns: batches: bytes durable first, then the catalog, then the clones hear. Not here: walking.
+//! Spec: SYNC-3, FILE-1.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::author::Here;
+use super::walk::{Found, Skipped, walk};
+use crate::catalog::{Access, CatalogError, Change, Channel, LocalContent, LocalPut, PutBatch};
+use crate::chunker::{ChunkerError, SmallBatch};
+use crate::hub::{CallError, Hub};
+use crate::storage::Storage;
+
+/// Files entered in one transaction.
+const BATCH: usize = 256;
+/// Bytes after which a batch is entered although it is not full.
+const BATCH_BYTES: u64 = 64 << 20;
+
+/// Why a put ended early. What was entered before stays.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// The catalog; over quota among other things.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The storage; a full disk among other things.
+    #[error(transparent)]
+    Store(#[from] ChunkerError),
+    /// This hub's own jobs.
+    #[error(transparent)]
+    Jobs(#[from] CallError),
+    /// A worker thread was lost.
+    #[error("a worker thread ended: {0}")]
+    Worker(#[from] tokio::task::JoinError),
+}
+
+/// What a put has done so far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PutEvent {
+    /// A file or folder is in the catalog.
+    Done {
+        /// Its place in the channel.
+        path: String,
+        /// Its bytes.
+        size: u64,
+        /// `created`, `replaced` or `unchanged`.
+        change: String,
+    },
+    /// Something was not put.
+    Skipped(Skipped),
+}
+
+/// Puts each path, and what is below it, into a folder of the channel.
+pub async fn put(
+    hub: &Arc<Hub>,
+    channel: &Channel,
+    paths: Vec<PathBuf>,
+    into: &[String],
+    events: &mpsc::Sender<PutEvent>,
+) -> Result<(), PutError> {
+    let (send, mut found) = mpsc::channel(BATCH);
+    let into = into.to_vec();
+    let walking = tokio::task::spawn_blocking(move || {
+        for path in &paths {
+            walk(path, &into, &mut |item| send.blocking_send(item).is_ok());
+        }
+    });
+    let mut batch: Vec<Found> = Vec::new();
+    while let Some(item) = found.recv().await {
+        match item {
+            Ok(file) => batch.push(file),
+            Err(skipped) => drop(events.send(PutEvent::Skipped(skipped)).await),
+        }
+        let bytes: u64 = batch.iter().map(|file| file.size).sum();
+        if batch.len() >= BATCH || bytes >= BATCH_BYTES {
+            enter(hub, channel, std::mem::take(&mut batch), events).await?;
+        }
+    }
+    enter(hub, channel, batch, events).await?;
+    walking.await?;
+    Ok(())
+}
+
+/// Stores a batch's bytes, enters it in the catalog, and has the clones told.
+async fn enter(
+    hub: &Arc<Hub>,
+    channel: &Channel,
+    batch: Vec<Found>,
+    events: &mpsc::Sender<PutEvent>,
+) -> Result<(), PutError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let storage = Arc::clone(&hub.storage);
+    let (stored, skipped) = tokio::task::spawn_blocking(move || store(&*storage, batch)).await??;
+    for one in skipped {
+        events.send(PutEvent::Skipped(one)).await.ok();
+    }
+    let (files, puts): (Vec<Found>, Vec<LocalPut>) = stored.into_iter().unzip();
+    let now = hub.clock.now();
+    let puts = PutBatch {
+        channel: channel.id,
+        creator: channel.portable_id.to_string(),
+        access: Access::default(),
+        date: date(now.0),
+        puts,
+    };
+    let mut author = Here { replica: channel.replica, now };
+    let filed = hub.catalog.local_put(&puts, &mut author, now).await?;
+    hub.deliver_soon(channel.id).await?;
+    for (file, filed) in files.iter().zip(filed) {
+        let path = [&file.folders[..], &[file.name.clone()]].concat().join("/");
+        let event = match filed {
+            Ok(filed) => PutEvent::Done { path, size: file.size, change: word(&filed.change) },
+            Err(clash) => PutEvent::Skipped(Skipped { path, reason: clash.to_string() }),
+        };
+        events.send(event).await.ok();
+    }
+    Ok(())
+}
+
+type Stored = (Vec<(Found, LocalPut)>, Vec<Skipped>);
+
+/// Blocking: reads, hashes and stores; all of it is durable when it returns.
+fn store(storage: &dyn Storage, batch: Vec<Found>) -> Result<Stored, ChunkerError> {
+    let mut small = SmallBatch::new(storage);
+    let (mut stored, mut skipped) = (Vec::new(), Vec::new());
+    for mut file in batch {
+        if file.is_folder {
+            stored.push((file.clone(), local_put(&file, None)));
+            continue;
+        }
+        let source = match File::open(&file.path) {
+            Ok(source) => source,
+            Err(error) => {
+                let (path, reason) = (file.path.display().to_string(), error.to_string());
+                skipped.push(Skipped { path, reason });
+                continue;
+            }
+        };
+        let content = small.add_file(&source)?;
+        file.size = content.size;
+        let content = LocalContent {
+            root: content.root,
+            size: content.size,
+            digests: content.inline_digests,
+        };
+        let put = local_put(&file, Some(content));
+        stored.push((file, put));
+    }
+    small.flush()?;
+    Ok((stored, skipped))
+}
+
+fn local_put(file: &Found, content: Option<LocalContent>) -> LocalPut {
+    let mime = mime_guess::from_path(&file.name).first_or_octet_stream();
+    let filetype = if file.is_folder { "multipart/mixed" } else { mime.essence_str() };
+    LocalPut {
+        folders: file.folders.clone(),
+        name: file.name.clone(),
+        filetype: filetype.to_owned(),
+        is_photo: content.is_some() && filetype.starts_with("image/"),
+        mtime: file.mtime,
+        executable: content.is_some().then_some(file.executable),
+        content,
+    }
+}
+
+fn word(change: &Change) -> String {
+    match change {
+        Change::Created => "created",
+        Change::Replaced { .. } => "replaced",
+        Change::Unchanged => "unchanged",
+    }
+    .to_owned()
+}
+
+/// `YYYY-MM-DD HH:MM:SS` in UTC, as Hubzilla writes it.
+fn date(ms: u64) -> String {
+    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}

@@ -1,0 +1,63 @@
+//! Jobs that the parts of a hub leave for each other.
+//!
+//! Owns: the keys that make such a job unique in its lane. Not here: who works on it.
+
+use std::sync::Arc;
+
+use super::{CallError, Hub};
+use crate::catalog::{ChannelNo, LocationState, SiteNo};
+use crate::queue::{Lane, NewJob, Task};
+
+impl Hub {
+    /// Queues a delivery, a report or an announcement; one of each kind in a lane is enough.
+    pub async fn push_keyed(&self, lane: Lane, task: Task) -> Result<(), CallError> {
+        let key = format!("{:?}/{}/{}", task.kind(), lane.channel, lane.site).into_bytes();
+        let not_before = self.clock.now();
+        let job = NewJob { lane, task, priority: 0, not_before, key: Some(key) };
+        let queue = Arc::clone(&self.queue);
+        self.settled(tokio::task::spawn_blocking(move || queue.push(&[job])).await)?;
+        self.deliveries.notify_one();
+        Ok(())
+    }
+
+    /// What waits for a hub may be tried now: it came back.
+    pub async fn wake(&self, site: SiteNo) -> Result<(), CallError> {
+        let (queue, now) = (Arc::clone(&self.queue), self.clock.now());
+        let waking = move || queue.wake(&|lane| lane.site == site, now).map(|_| ());
+        self.settled(tokio::task::spawn_blocking(waking).await)?;
+        self.work.notify_one();
+        self.deliveries.notify_one();
+        Ok(())
+    }
+
+    /// Tells every listed clone of a channel what was done here.
+    pub async fn deliver_soon(&self, channel: ChannelNo) -> Result<(), CallError> {
+        self.for_each_clone(channel, Task::Deliver).await
+    }
+
+    /// Tells every listed clone of a channel what has arrived here.
+    pub async fn report_soon(&self, channel: ChannelNo) -> Result<(), CallError> {
+        self.for_each_clone(channel, Task::Report).await
+    }
+
+    async fn for_each_clone(&self, channel: ChannelNo, task: Task) -> Result<(), CallError> {
+        for location in self.catalog.locations(channel).await? {
+            let listed = location.state == LocationState::Listed && !location.deleted;
+            if listed && !location.foreign && location.site != self.site {
+                self.push_keyed(Lane { channel, site: location.site }, task.clone()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn settled<E: std::fmt::Display>(
+        &self,
+        done: Result<Result<(), E>, tokio::task::JoinError>,
+    ) -> Result<(), CallError> {
+        match done {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(CallError::Local(error.to_string())),
+            Err(error) => Err(CallError::Local(error.to_string())),
+        }
+    }
+}

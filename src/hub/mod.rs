@@ -1,0 +1,203 @@
+//! One hub: its folder, its keys, and everything that the parts above share.
+//!
+//! Owns: opening and closing in the right order. Not here: what is done with packets, files, jobs.
+//! Invariant: a hub that is open holds the folder's lock; it starts only with an intact catalog.
+
+mod call;
+mod clock;
+mod folder;
+mod grants;
+mod jobs;
+mod peers;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use zotferry_protocol::identity::{BaseUrl, site_id};
+use zotferry_protocol::ids::SiteId;
+
+use crate::catalog::{Catalog, CatalogError, LastStop, NewSite, SiteNo};
+use crate::config::{Config, ConfigError};
+use crate::keys::{KeyFileError, PrivateKey};
+use crate::metrics::Metrics;
+use crate::queue::sled::{Opened, Options, Rebuilt, SledQueue};
+use crate::queue::{Policy, Queue, QueueError};
+use crate::storage::{LocalStorage, Storage, StorageError};
+use crate::transport::{Transport, TransportError};
+
+pub use call::{CallError, Capability, Peer, refused};
+pub use clock::Clock;
+pub use folder::{Folder, FolderError, Lock, write_private};
+pub use grants::{Grant, Grants, Presented};
+
+/// Why a hub does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The catalog: without it nothing is served.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The queue could be neither opened nor made again.
+    #[error("the queue: {0}")]
+    Queue(#[from] QueueError),
+    /// The storage.
+    #[error("the storage: {0}")]
+    Storage(#[from] StorageError),
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+/// What the parts of one hub share.
+pub struct Hub {
+    /// Where it lies.
+    pub folder: Folder,
+    /// Its settings.
+    pub config: Config,
+    /// Its id.
+    pub site_id: SiteId,
+    /// Its own row in the catalog.
+    pub site: SiteNo,
+    /// Its key.
+    pub site_key: Arc<PrivateKey>,
+    /// The truth.
+    pub catalog: Catalog,
+    /// The bytes.
+    pub storage: Arc<dyn Storage>,
+    /// The intent.
+    pub queue: Arc<dyn Queue>,
+    /// The way out.
+    pub transport: Transport,
+    /// What was done.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Clock,
+    /// Capabilities that were presented here.
+    pub grants: Grants,
+    /// Rings when there may be something to fetch.
+    pub work: Notify,
+    /// Set when the catalog may want something that the receiver has not seen.
+    pub news: AtomicBool,
+    /// Rings when there may be something to tell.
+    pub deliveries: Notify,
+    /// Cancelled when the hub stops.
+    pub stop: CancellationToken,
+    /// Whether partial files must be verified again before their chunks count: after an unclean
+    /// stop, or with a new queue.
+    pub recheck: bool,
+    channel_keys: Mutex<HashMap<i64, Arc<PrivateKey>>>,
+    _lock: Lock,
+}
+
+impl Hub {
+    /// Makes a new hub: folders, settings, site key, an empty catalog.
+    pub async fn init(dir: &Path, url: BaseUrl, listen: SocketAddr) -> Result<SiteId, HubError> {
+        let folder = Folder::at(dir)?;
+        folder.create(&Config::new(url.clone(), listen).to_toml())?;
+        let key = PrivateKey::generate()?;
+        let catalog = Catalog::create(&folder.catalog(), Clock::from_env().now()).await?;
+        catalog.close().await;
+        // Last, so that a folder with a site key is a whole hub.
+        key.save_new(&folder.site_key())?;
+        Ok(site_id(&url, key.public()))
+    }
+
+    /// Opens a hub's folder for this process.
+    pub async fn open(dir: &Path) -> Result<Self, HubError> {
+        let folder = Folder::at(dir)?;
+        folder.check()?;
+        let lock = folder.lock()?;
+        let config = Config::load(folder.path())?;
+        let site_key = Arc::new(PrivateKey::load(&folder.site_key())?);
+        let site_id = site_id(&config.url, site_key.public());
+        let catalog = Catalog::open(&folder.catalog()).await?;
+        let storage = Arc::new(LocalStorage::open(&folder.path().join("storage"))?);
+        let opened = open_queue(&folder, &config, &catalog)?;
+        let me = NewSite {
+            site_id: site_id.clone(),
+            url: config.url.to_string(),
+            key_pem: site_key.public().pem().to_owned(),
+        };
+        let recheck =
+            catalog.last_stop() == LastStop::Unclean || !matches!(opened.rebuilt, Rebuilt::No);
+        Ok(Self {
+            site: catalog.upsert_site(&me).await?,
+            transport: Transport::new(&config)?,
+            metrics: Metrics::default(),
+            clock: Clock::from_env(),
+            grants: Grants::default(),
+            work: Notify::new(),
+            news: AtomicBool::new(true),
+            deliveries: Notify::new(),
+            stop: CancellationToken::new(),
+            channel_keys: Mutex::default(),
+            queue: Arc::new(opened.queue),
+            folder,
+            config,
+            site_id,
+            site_key,
+            catalog,
+            storage,
+            recheck,
+            _lock: lock,
+        })
+    }
+
+    /// The catalog may want something new: the receiver looks.
+    pub fn tell_receiver(&self) {
+        self.news.store(true, Relaxed);
+        self.work.notify_one();
+    }
+
+    /// Records that all work was put back, and closes the catalog.
+    pub async fn close(&self) -> Result<(), HubError> {
+        self.catalog.mark_clean().await?;
+        self.catalog.close().await;
+        Ok(())
+    }
+
+    /// The private key of one of this hub's channels.
+    pub fn channel_key(
+        &self,
+        channel: &crate::catalog::Channel,
+    ) -> Result<Arc<PrivateKey>, HubError> {
+        let mut keys = self.channel_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(key) = keys.get(&channel.id) {
+            return Ok(Arc::clone(key));
+        }
+        let path = self.folder.channel_key(&channel.portable_id);
+        let key = Arc::new(PrivateKey::load(&path)?);
+        keys.insert(channel.id, Arc::clone(&key));
+        Ok(key)
+    }
+}
+
+fn open_queue(folder: &Folder, config: &Config, catalog: &Catalog) -> Result<Opened, QueueError> {
+    let policy = Policy {
+        base: config.limits.backoff_ms,
+        cap: config.limits.max_backoff_ms,
+        max_attempts: config.limits.max_attempts,
+    };
+    let instance = Uuid::from_bytes(catalog.instance());
+    let options = Options::new(policy, Uuid::new_v4().as_u64_pair().0);
+    let now = Clock::from_env().now();
+    let opened = SledQueue::open_or_rebuild(&folder.queue(), &instance, &options, now)?;
+    if let Rebuilt::Yes(reason) = &opened.rebuilt {
+        tracing::info!(reason, "the queue is made again from the catalog");
+    }
+    Ok(opened)
+}

@@ -1,0 +1,9 @@
+//! A challenge is answered with its nonce: the signature of the answer is the proof.
+//!
+//! Spec: ID-13, ID-14.
+
+use zotferry_protocol::packets::{Challenge, Packet};
+
+pub(super) fn receive(challenge: Challenge) -> Packet {
+    challenge.into()
+}

@@ -1,0 +1,115 @@
+//! Content on its way out: read in large pieces, off the async threads, one piece ahead of the wire.
+//!
+//! Owns: buffers and their reuse. Not here: what may be read (the handlers), HTTP.
+//! Invariant: a slow reader holds two pieces of memory and no thread.
+//! Spec: FETCH-14, STREAM-4.
+
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+/// Content bytes read at a time.
+pub(super) const READ: usize = 512 << 10;
+/// Room for the heads of frames in a buffer.
+pub(super) const HEADS: usize = 16 << 10;
+/// Buffers kept for reuse.
+const KEPT: usize = 16;
+
+static POOL: LazyLock<Mutex<Vec<Vec<u8>>>> = LazyLock::new(Mutex::default);
+
+/// A buffer that goes back to the pool when the wire has taken it.
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Buffer {
+    /// An empty buffer of [`READ`] and [`HEADS`] bytes.
+    pub(super) fn take() -> Self {
+        let kept = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self { bytes: kept.unwrap_or_else(|| vec![0; READ + HEADS]), len: 0 }
+    }
+
+    /// Bytes that still fit.
+    pub(super) fn room(&self) -> usize {
+        self.bytes.len() - self.len
+    }
+
+    /// Whether nothing was written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends bytes that are known to fit.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// The next `len` bytes, to be filled; they count once [`Self::grow`] is called.
+    pub(super) fn next(&mut self, len: usize) -> &mut [u8] {
+        &mut self.bytes[self.len..self.len + len]
+    }
+
+    /// Counts bytes that were filled.
+    pub(super) fn grow(&mut self, len: usize) {
+        self.len += len;
+    }
+
+    /// What was written, as a piece for the wire.
+    pub(super) fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.len() < KEPT {
+            pool.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+/// Something that fills one buffer after the other; blocking.
+pub(super) trait Source: Send + 'static {
+    /// The next piece; `None` when all is said. An error cuts the response, so that the asker
+    /// sees that it is not whole.
+    fn next_piece(&mut self) -> std::io::Result<Option<Bytes>>;
+}
+
+/// The pieces of a response body.
+pub struct Pieces(pub mpsc::Receiver<std::io::Result<Bytes>>);
+
+/// Reads a source one piece ahead of the reader.
+pub(super) fn pump<S: Source>(source: S) -> Pieces {
+    let (send, receive) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut source = source;
+        while let Ok(place) = send.reserve().await {
+            let reading = tokio::task::spawn_blocking(move || {
+                let piece = source.next_piece();
+                (source, piece)
+            });
+            let Ok((back, piece)) = reading.await else { return };
+            source = back;
+            match piece {
+                Ok(Some(bytes)) => place.send(Ok(bytes)),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "a response was cut: its content could not be read");
+                    place.send(Err(error));
+                    return;
+                }
+            }
+        }
+    });
+    Pieces(receive)
+}

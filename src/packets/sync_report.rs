@@ -1,0 +1,24 @@
+//! A clone tells which bytes have arrived there.
+//!
+//! Spec: SYNC-10, SYNC-11.
+
+use std::sync::Arc;
+
+use zotferry_protocol::packets::{Packet, SyncReport};
+use zotferry_protocol::refusal::Refusal;
+
+use super::{Caller, unavailable};
+use crate::hub::Hub;
+
+/// Remembers that the caller has these bytes: it can be asked for them, and need not be told again.
+pub(super) async fn receive(
+    hub: &Arc<Hub>,
+    caller: &Caller,
+    report: SyncReport,
+) -> Result<Packet, Refusal> {
+    hub.catalog
+        .note_present_at(caller.channel.id, caller.site.id, &report.present, hub.clock.now())
+        .await
+        .map_err(|e| unavailable(&e))?;
+    Ok(SyncReport::default().into())
+}

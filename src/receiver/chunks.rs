@@ -1,0 +1,186 @@
+//! Fetches ranges of larger files by chunk-requests.
+//!
+//! Spec: FETCH-8 to FETCH-24.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zotferry_protocol::ids::ChunkNo;
+use zotferry_protocol::manifest::{ChunkRange, Manifest};
+use zotferry_protocol::packets::{ChunkItem, ChunkRequest, MAX_CHUNKS_ASKED, MAX_ITEMS};
+use zotferry_protocol::refusal::{CodeNumber, Retry};
+
+use super::exchange::{Ended, Exchange, Expected, Taker};
+use super::file::ActiveFile;
+use super::outcome::{Run, finish};
+use super::sink::{Found, Piece, Sink};
+use super::{Receiver, ReceiverError};
+use crate::hub::CallError;
+use crate::queue::{Finish, Job};
+
+/// What is asked of one file.
+pub(super) struct Part {
+    pub(super) file: Arc<ActiveFile>,
+    pub(super) jobs: Vec<Job>,
+    pub(super) ranges: Vec<ChunkRange>,
+}
+
+/// Serves some leased jobs with one request, and ends their leases.
+pub(super) async fn fetch(receiver: Arc<Receiver>, mut run: Run, jobs: Vec<Job>) {
+    let (parts, homeless) = group(&receiver, jobs);
+    let mut finished: Vec<(u64, Finish)> =
+        homeless.into_iter().map(|id| (id, Finish::Release)).collect();
+    let outcome = ask(&receiver, &mut run, &parts).await;
+    for part in &parts {
+        let unserved = part.file.ended(&part.ranges, &part.jobs);
+        finished.extend(unserved.into_iter().map(|id| (id, outcome.for_job(&receiver))));
+    }
+    if let Err(error) = receiver.end(finished).await {
+        tracing::error!(%error, "leases could not be ended; they end with this process");
+    }
+}
+
+/// What became of a request, for the jobs that it did not serve.
+pub(super) enum Outcome {
+    /// Nothing speaks against asking again at once.
+    Again,
+    /// It failed.
+    Failed(CallError),
+    /// Bytes that did not match, an item that was refused, or a disk that would not write.
+    Trouble(String),
+    /// The origin will not give it.
+    Never(String),
+}
+
+impl Outcome {
+    pub(super) fn for_job(&self, receiver: &Receiver) -> Finish {
+        match self {
+            Self::Again => Finish::Release,
+            Self::Failed(error) => finish(error, receiver.hub.clock.now()),
+            Self::Trouble(reason) => Finish::Retry { reason: reason.clone(), not_before: None },
+            Self::Never(reason) => Finish::Dead { reason: reason.clone() },
+        }
+    }
+
+    /// What the sink found, where the exchange itself went well.
+    pub(super) fn of(found: &Found) -> Self {
+        match &found.failed {
+            Some(error) => Self::Trouble(format!("this hub could not write: {error}")),
+            None if found.bad > 0 => {
+                Self::Trouble(format!("{} chunks with wrong bytes", found.bad))
+            }
+            None => Self::Again,
+        }
+    }
+}
+
+/// Jobs by file, each file's chunks marked as asked; and the jobs of files that are not in hand.
+fn group(receiver: &Receiver, jobs: Vec<Job>) -> (Vec<Part>, Vec<u64>) {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut homeless = Vec::new();
+    for job in jobs {
+        let wanted = job.task.wanted().first().copied().unwrap_or(0);
+        match parts.iter_mut().find(|part| part.file.id() == wanted) {
+            Some(part) => part.jobs.push(job),
+            None => match receiver.file(wanted) {
+                Some(file) => parts.push(Part { file, jobs: vec![job], ranges: Vec::new() }),
+                None => homeless.push(job.id),
+            },
+        }
+    }
+    for part in &mut parts {
+        part.ranges = part.file.ask(&part.jobs);
+    }
+    (parts, homeless)
+}
+
+async fn ask(receiver: &Arc<Receiver>, run: &mut Run, parts: &[Part]) -> Outcome {
+    let Some(first) = parts.first() else { return Outcome::Again };
+    let (items, expected, files) = list(parts);
+    if expected.is_empty() {
+        return Outcome::Again;
+    }
+    let hub = &receiver.hub;
+    let (peer, channel) = match hub.peer_and_channel(first.file.site(), first.file.channel()).await
+    {
+        Ok(found) => found,
+        Err(error) => {
+            run.fails(&error);
+            return Outcome::Failed(error);
+        }
+    };
+    let mut taker = ToSink { sink: Sink::start(hub, files), refused: None };
+    let request = ChunkRequest { items };
+    let exchange = Exchange { hub, peer, channel: &channel, request, expected };
+    let ended = exchange.run(run, &mut taker).await;
+    let found = taker.sink.finish().await;
+    match (ended, taker.refused) {
+        (Ended::Failed(error), _) => Outcome::Failed(error),
+        (_, Some((code, text))) if code.retry() == Retry::Never => Outcome::Never(text),
+        (_, Some((_, text))) => Outcome::Trouble(text),
+        _ => Outcome::of(&found),
+    }
+}
+
+/// The request's items, its chunks in order, and the file of each item.
+fn list(parts: &[Part]) -> (Vec<ChunkItem>, Vec<Expected>, Vec<Arc<ActiveFile>>) {
+    let (mut items, mut expected, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    let mut room = MAX_CHUNKS_ASKED;
+    for part in parts.iter().filter(|part| !part.ranges.is_empty()).take(MAX_ITEMS) {
+        let data = &part.file.data;
+        let Ok(manifest) = Manifest::of(data.size) else { continue };
+        let mut ranges = Vec::new();
+        for range in &part.ranges {
+            let count = u64::from(range.count).min(room) as u32;
+            room -= u64::from(count);
+            if count > 0 {
+                ranges.push(ChunkRange { first: range.first, count });
+            }
+        }
+        if ranges.is_empty() {
+            break;
+        }
+        let item = items.len() as u32;
+        for chunk in ranges.iter().flat_map(|range| range.iter()) {
+            let len = manifest.span(chunk).map_or(0, |span| span.len);
+            expected.push(Expected { item, chunk, len });
+        }
+        items.push(ChunkItem {
+            resource: data.hash.clone(),
+            role: data.role,
+            root: data.root,
+            ranges,
+        });
+        files.push(Arc::clone(&part.file));
+    }
+    (items, expected, files)
+}
+
+struct ToSink {
+    sink: Sink,
+    refused: Option<(CodeNumber, String)>,
+}
+
+impl Taker for ToSink {
+    async fn take(&mut self, item: u32, chunk: ChunkNo, bytes: Bytes) -> bool {
+        self.sink.push(Piece { item, chunk, bytes }).await
+    }
+
+    fn refused(&mut self, _item: u32, code: CodeNumber, text: String) {
+        self.refused =
+            Some((code, format!("the origin refuses: {code}: {}", crate::text::visible(&text))));
+    }
+}
+
+impl Receiver {
+    /// Ends leases, durably.
+    pub(super) async fn end(&self, finished: Vec<(u64, Finish)>) -> Result<(), ReceiverError> {
+        if finished.is_empty() {
+            return Ok(());
+        }
+        let (queue, now) = (Arc::clone(&self.hub.queue), self.hub.clock.now());
+        tokio::task::spawn_blocking(move || queue.commit(&finished, &[], now)).await??;
+        self.hub.work.notify_one();
+        Ok(())
+    }
+}

@@ -1,0 +1,406 @@
+//! One file being filled: carries out what its transfer decides.
+//!
+//! Owns: the transfer, its partial file, the jobs whose chunks are not durable yet. Not here: the
+//! decisions (the protocol's `transfer`), requests.
+//! Invariant: a job is done in the same batch that records its chunks as held, after the sync.
+//! Spec: FILE-10 to FILE-14, FETCH-27 to FETCH-31.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use zotferry_protocol::ids::{ChunkNo, Digest};
+use zotferry_protocol::manifest::ChunkRange;
+use zotferry_protocol::transfer::{
+    HeldBits, Input, Output, Ticket, Transfer, TransferConfig, Verdict,
+};
+
+use super::{Receiver, ReceiverError, digests, lock};
+use crate::catalog::Data;
+use crate::chunker::{Assembly, ChunkSink, ChunkerError, FilledChunk};
+use crate::hub::{Capability, Hub};
+use crate::queue::{Finish, HeldPage, Job, Lane, NewJob, Task};
+
+/// Jobs into which a file is cut at least, so that many connections find work.
+const JOBS: u32 = 256;
+/// Most chunks in one job.
+const MAX_RANGE: u32 = 16;
+
+/// A wanted file with its partial file.
+pub struct ActiveFile {
+    /// Its row.
+    pub(super) data: Data,
+    pub(super) hub: Arc<Hub>,
+    site: i64,
+    transfer: Mutex<Transfer>,
+    assembly: Mutex<Arc<Assembly>>,
+    /// Jobs whose chunks were all written and wait to be durable.
+    parked: Mutex<Vec<(u64, ChunkRange)>>,
+    /// Rings when the transfer has something to do.
+    bell: Notify,
+    pub(super) capability: Mutex<Option<Capability>>,
+    /// Manifest pages that are being fetched.
+    pages_missing: AtomicU32,
+    requests: AtomicU32,
+    asked: AtomicU64,
+    range: u32,
+    over: AtomicBool,
+}
+
+/// How far a file is, for people.
+#[derive(Debug, Clone)]
+pub struct FileProgress {
+    /// Its row.
+    pub wanted: i64,
+    /// The channel's row.
+    pub channel: i64,
+    /// The entry.
+    pub hash: zotferry_protocol::ids::ResourceId,
+    /// Bytes in the file.
+    pub size: u64,
+    /// Bytes that are durable.
+    pub held: u64,
+    /// Requests in flight.
+    pub requests: u32,
+}
+
+impl ActiveFile {
+    /// Opens or continues the partial file of a wanted content. Blocking.
+    pub(super) fn open(hub: &Arc<Hub>, data: Data) -> Result<Arc<Self>, ChunkerError> {
+        let site = data.site.unwrap_or(0);
+        let chunks = zotferry_protocol::manifest::Manifest::of(data.size)?.chunks();
+        let range = (chunks / JOBS).clamp(1, MAX_RANGE);
+        let config = TransferConfig { range, ..TransferConfig::default() };
+        let mut transfer = Transfer::new(data.root, data.size, config)?;
+        let assembly = Assembly::open(&*hub.storage, data.root, *transfer.manifest())?;
+        if assembly.resumed() {
+            restore(hub, &data, &mut transfer)?;
+        }
+        for queued in hub.queue.window(data.id) {
+            transfer.handle(hub.clock.now(), Input::Queued(queued));
+        }
+        Ok(Arc::new(Self {
+            hub: Arc::clone(hub),
+            site,
+            transfer: Mutex::new(transfer),
+            assembly: Mutex::new(assembly),
+            parked: Mutex::default(),
+            bell: Notify::new(),
+            capability: Mutex::default(),
+            pages_missing: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
+            asked: AtomicU64::new(0),
+            range,
+            over: AtomicBool::new(false),
+            data,
+        }))
+    }
+
+    pub(super) fn id(&self) -> i64 {
+        self.data.id
+    }
+
+    pub(super) fn site(&self) -> i64 {
+        self.site
+    }
+
+    pub(super) fn channel(&self) -> i64 {
+        self.data.channel
+    }
+
+    /// For logs.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.data.hash, self.data.role)
+    }
+
+    /// Whether it can be asked for: no digests are missing, and it is not whole.
+    pub(super) fn ready(&self) -> bool {
+        self.pages_missing.load(Relaxed) == 0 && !self.over.load(Relaxed)
+    }
+
+    /// Bytes that are neither here nor asked for.
+    pub(super) fn unasked(&self) -> u64 {
+        let held = lock(&self.transfer).progress().bytes_held;
+        self.data.size.saturating_sub(held).saturating_sub(self.asked.load(Relaxed))
+    }
+
+    /// Number of jobs that make about so many bytes.
+    pub(super) fn jobs_for(&self, bytes: u64) -> usize {
+        let chunk = u64::from(lock(&self.transfer).manifest().chunk_size());
+        let job = chunk * u64::from(self.range);
+        usize::try_from((bytes / job).clamp(1, 256)).unwrap_or(1)
+    }
+
+    pub(super) fn progress(&self) -> FileProgress {
+        FileProgress {
+            wanted: self.data.id,
+            channel: self.data.channel,
+            hash: self.data.hash.clone(),
+            size: self.data.size,
+            held: lock(&self.transfer).progress().bytes_held,
+            requests: self.requests.load(Relaxed),
+        }
+    }
+
+    /// What of some jobs' ranges is to be asked for now; marked as asked until [`Self::ended`].
+    pub(super) fn ask(&self, jobs: &[Job]) -> Vec<ChunkRange> {
+        let now = self.hub.clock.now();
+        let mut transfer = lock(&self.transfer);
+        let wanted: Vec<ChunkRange> =
+            jobs.iter().filter_map(range_of).flat_map(|range| transfer.wanted(range)).collect();
+        let mut bytes = 0;
+        for range in &wanted {
+            bytes += transfer.manifest().bytes(*range);
+            transfer.handle(now, Input::Leased(*range));
+        }
+        self.asked.fetch_add(bytes, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
+        wanted
+    }
+
+    /// The request is over: what did not come may be asked for again. Returns the jobs that are
+    /// not served by it, whose leases the caller ends; the others end when their chunks are durable.
+    pub(super) fn ended(&self, asked: &[ChunkRange], jobs: &[Job]) -> Vec<u64> {
+        let now = self.hub.clock.now();
+        let mut transfer = lock(&self.transfer);
+        let mut bytes = 0;
+        for &range in asked {
+            bytes += transfer.manifest().bytes(range);
+            transfer.handle(now, Input::Ended { range, queued: true });
+        }
+        self.asked.fetch_sub(bytes, Relaxed);
+        self.requests.fetch_sub(1, Relaxed);
+        let mut parked = lock(&self.parked);
+        let mut unserved = Vec::new();
+        for job in jobs {
+            let Some(range) = range_of(job) else { continue };
+            if transfer.has_come(range) {
+                parked.push((job.id, range));
+            } else {
+                unserved.push(job.id);
+            }
+        }
+        drop((transfer, parked));
+        self.bell.notify_one();
+        unserved
+    }
+
+    /// Where a chunk's bytes go; `None` when it cannot be received now.
+    pub(super) fn chunk_sink(&self, chunk: ChunkNo) -> Option<ChunkSink> {
+        let assembly = Arc::clone(&lock(&self.assembly));
+        assembly
+            .sink(chunk)
+            .inspect_err(|error| tracing::warn!(%error, "a chunk has no place"))
+            .ok()
+    }
+
+    /// Judges a chunk that came whole.
+    pub(super) fn receive(&self, chunk: ChunkNo, digest: &Digest) -> Verdict {
+        lock(&self.transfer).receive(chunk, digest, self.site)
+    }
+
+    /// Writes a chunk whose verdict was to write it.
+    pub(super) fn write(&self, filled: FilledChunk) -> Result<(), ChunkerError> {
+        filled.write()
+    }
+
+    /// Tells the transfer what happened, and has it do what follows.
+    pub(super) fn tell(&self, input: Input<'_>) {
+        lock(&self.transfer).handle(self.hub.clock.now(), input);
+        self.bell.notify_one();
+    }
+
+    pub(super) fn assembly(&self) -> Arc<Assembly> {
+        Arc::clone(&lock(&self.assembly))
+    }
+
+    /// Counts manifest pages that are on their way.
+    pub(super) fn page_is_missing(&self, missing: bool) {
+        if missing {
+            self.pages_missing.fetch_add(1, Relaxed);
+        } else {
+            self.pages_missing.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// The chunks of a page that are not here in any form.
+    pub(super) fn wants(&self, chunk: ChunkNo) -> bool {
+        !lock(&self.transfer).has_come(ChunkRange { first: chunk.0, count: 1 })
+    }
+
+    /// Number of the partial file, for what is written into it.
+    pub(super) fn file_number(&self) -> u32 {
+        lock(&self.transfer).file()
+    }
+
+    /// Does what the transfer says until the file is whole or the hub stops.
+    pub(super) async fn drive(self: Arc<Self>, receiver: Arc<Receiver>) {
+        loop {
+            loop {
+                let output = lock(&self.transfer).poll(self.hub.clock.now());
+                let Some(output) = output else { break };
+                match self.perform(&receiver, output).await {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(error) => {
+                        tracing::error!(file = %self.name(), %error, "a step failed; tried again later");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                }
+            }
+            let wake = lock(&self.transfer).wake_at();
+            let stopping = self.hub.stop.is_cancelled();
+            if stopping && wake.is_none() && self.requests.load(Relaxed) == 0 {
+                return;
+            }
+            let rest = wake.map_or(3_600_000, |at| at.since(self.hub.clock.now()).max(1));
+            let rest = if stopping { rest.min(20) } else { rest };
+            tokio::select! {
+                () = self.bell.notified() => {}
+                () = tokio::time::sleep(Duration::from_millis(rest)) => {}
+                () = self.hub.stop.cancelled(), if !stopping => {}
+            }
+        }
+    }
+
+    /// One output; `false` when the file is whole.
+    async fn perform(
+        self: &Arc<Self>,
+        receiver: &Arc<Receiver>,
+        output: Output,
+    ) -> Result<bool, ReceiverError> {
+        match output {
+            Output::Record(bits) => self.record(bits).await?,
+            Output::Enqueue(ranges) => self.enqueue(&ranges).await?,
+            Output::Sync(ticket) => self.sync(receiver, ticket),
+            Output::Recheck(range) => self.recheck(receiver, range),
+            Output::NeedDigests(page) => digests::fetch(receiver, self, page),
+            Output::Abandon => self.abandon().await?,
+            Output::Commit => return Ok(!self.commit(receiver).await?),
+        }
+        Ok(true)
+    }
+
+    async fn record(&self, bits: Vec<HeldBits>) -> Result<(), ReceiverError> {
+        let held: Vec<HeldPage> = bits
+            .into_iter()
+            .map(|b| HeldPage { wanted: self.data.id, page: b.page, bits: b.bits })
+            .collect();
+        let done = self.take_durable();
+        let (queue, now) = (Arc::clone(&self.hub.queue), self.hub.clock.now());
+        self.hub.metrics.syncs.one();
+        let work = move || queue.commit(&done, &held, now);
+        Ok(tokio::task::spawn_blocking(work).await??)
+    }
+
+    /// The parked jobs of which every chunk is held.
+    fn take_durable(&self) -> Vec<(u64, Finish)> {
+        let transfer = lock(&self.transfer);
+        let mut parked = lock(&self.parked);
+        let (done, rest): (Vec<_>, Vec<_>) =
+            parked.drain(..).partition(|(_, range)| transfer.holds(*range));
+        *parked = rest;
+        done.into_iter().map(|(id, _)| (id, Finish::Done)).collect()
+    }
+
+    async fn enqueue(&self, ranges: &[ChunkRange]) -> Result<(), ReceiverError> {
+        let lane = Lane { channel: self.data.channel, site: self.site };
+        let jobs: Vec<NewJob> = ranges
+            .iter()
+            .map(|range| NewJob {
+                lane,
+                task: Task::Range { wanted: self.data.id, first: range.first, count: range.count },
+                priority: 2,
+                not_before: self.hub.clock.now(),
+                key: None,
+            })
+            .collect();
+        let queue = Arc::clone(&self.hub.queue);
+        tokio::task::spawn_blocking(move || queue.push(&jobs)).await??;
+        self.hub.work.notify_one();
+        Ok(())
+    }
+
+    /// Runs beside everything else: writes go on while the disk syncs.
+    fn sync(self: &Arc<Self>, receiver: &Arc<Receiver>, ticket: Ticket) {
+        let file = Arc::clone(self);
+        receiver.tasks.spawn(async move {
+            let assembly = file.assembly();
+            file.hub.metrics.syncs.one();
+            let synced = tokio::task::spawn_blocking(move || assembly.sync()).await;
+            match synced {
+                Ok(Ok(())) => file.tell(Input::Synced(ticket)),
+                Ok(Err(error)) => file.sync_failed(&error.to_string()),
+                Err(error) => file.sync_failed(&error.to_string()),
+            }
+        });
+    }
+
+    fn sync_failed(&self, error: &str) {
+        tracing::error!(file = %self.name(), error, "a sync failed; the partial file is given up");
+        self.tell(Input::SyncFailed);
+    }
+
+    fn recheck(self: &Arc<Self>, receiver: &Arc<Receiver>, range: ChunkRange) {
+        let file = Arc::clone(self);
+        receiver.tasks.spawn_blocking(move || {
+            let assembly = file.assembly();
+            for chunk in range.iter() {
+                let digest = assembly.leaf(chunk).ok().flatten();
+                file.tell(Input::Checked { chunk, digest });
+            }
+        });
+    }
+
+    async fn abandon(&self) -> Result<(), ReceiverError> {
+        let (old, hub, data) = (self.assembly(), Arc::clone(&self.hub), self.data.clone());
+        let manifest = *lock(&self.transfer).manifest();
+        let work = move || {
+            old.discard()?;
+            Assembly::open(&*hub.storage, data.root, manifest)
+        };
+        match tokio::task::spawn_blocking(work).await? {
+            Ok(new) => *lock(&self.assembly) = new,
+            Err(error) => tracing::error!(file = %self.name(), %error, "no new partial file"),
+        }
+        Ok(())
+    }
+
+    /// Makes the file visible; `false` when the disk would not have it.
+    async fn commit(self: &Arc<Self>, receiver: &Arc<Receiver>) -> Result<bool, ReceiverError> {
+        let assembly = self.assembly();
+        if let Err(error) = tokio::task::spawn_blocking(move || assembly.commit()).await? {
+            self.sync_failed(&error.to_string());
+            return Ok(false);
+        }
+        self.over.store(true, Relaxed);
+        receiver.arrived(&[(self.data.id, self.data.channel)]).await?;
+        let (queue, wanted) = (Arc::clone(&self.hub.queue), self.data.id);
+        tokio::task::spawn_blocking(move || queue.forget(wanted)).await??;
+        receiver.forget(self.data.id);
+        Ok(true)
+    }
+}
+
+/// What was here before: durable chunks count, unless the last stop was unclean; then every chunk
+/// that may be on disk is read back.
+fn restore(hub: &Hub, data: &Data, transfer: &mut Transfer) -> Result<(), ChunkerError> {
+    let now = hub.clock.now();
+    for page in 0..transfer.manifest().pages() {
+        if hub.recheck {
+            transfer.handle(now, Input::Suspect { page, bits: &[0xff; 512] });
+        } else if let Ok(Some(bits)) = hub.queue.held(data.id, page) {
+            transfer.handle(now, Input::Held { page, bits: &bits });
+        }
+    }
+    Ok(())
+}
+
+/// The chunks of a job.
+pub(super) fn range_of(job: &Job) -> Option<ChunkRange> {
+    match job.task {
+        Task::Range { first, count, .. } => Some(ChunkRange { first, count }),
+        _ => None,
+    }
+}

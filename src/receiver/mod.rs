@@ -1,0 +1,208 @@
+//! Fetches what this hub's channels want: from the catalog into the queue, from the queue into
+//! requests, from answers into the storage.
+//!
+//! Owns: which files are being filled, how hard each origin is asked. Not here: what a transfer
+//! does next (the protocol's `transfer`), bytes on disk (`chunker`), jobs on disk (`queue`).
+//! Invariant: a job ends when what it fetched is durable, and not before; whatever dies in between
+//! is asked for again, and only that.
+//! Spec: FETCH-1 to FETCH-26, STREAM-1 to STREAM-14.
+
+mod bundle;
+mod chunks;
+mod digests;
+mod exchange;
+mod file;
+mod origin;
+mod outcome;
+mod refill;
+mod reuse;
+mod sink;
+mod stream;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+use zotferry_protocol::ids::Millis;
+
+use crate::catalog::CatalogError;
+use crate::hub::{CallError, Hub};
+use crate::queue::{Job, Kind, Lane, QueueError, Task};
+use crate::storage::StorageError;
+pub use file::{ActiveFile, FileProgress};
+use origin::Origin;
+
+/// How long the loop rests at most when nothing rings.
+const LONGEST_REST: u64 = 60_000;
+
+/// Something of this hub's own failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiverError {
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The storage.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Another hub, or this one's own jobs.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A worker thread was lost.
+    #[error("a worker thread ended: {0}")]
+    Worker(#[from] tokio::task::JoinError),
+}
+
+/// The receiver of one hub.
+pub struct Receiver {
+    hub: Arc<Hub>,
+    files: Mutex<HashMap<i64, Arc<ActiveFile>>>,
+    origins: Mutex<HashMap<i64, Arc<Origin>>>,
+    backlogs: tokio::sync::Mutex<Vec<refill::Backlog>>,
+    tasks: TaskTracker,
+}
+
+impl Receiver {
+    /// A receiver that has nothing in hand.
+    pub fn new(hub: Arc<Hub>) -> Arc<Self> {
+        Arc::new(Self {
+            hub,
+            files: Mutex::default(),
+            origins: Mutex::default(),
+            backlogs: tokio::sync::Mutex::default(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Works until the hub stops, then puts back what is in flight.
+    pub async fn run(self: &Arc<Self>) {
+        while !self.hub.stop.is_cancelled() {
+            let rest = match self.round().await {
+                Ok(rest) => rest,
+                Err(error) => {
+                    tracing::error!(%error, "the receiver cannot go on for now");
+                    5_000
+                }
+            };
+            tokio::select! {
+                () = self.hub.work.notified() => {}
+                () = tokio::time::sleep(Duration::from_millis(rest)) => {}
+                () = self.hub.stop.cancelled() => {}
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Fills the queue, starts what may start, and says how long to rest, in ms.
+    async fn round(self: &Arc<Self>) -> Result<u64, ReceiverError> {
+        let sites = refill::refill(self).await?;
+        for site in sites {
+            let origin = self.origin(site);
+            while self.start(&origin).await? {}
+        }
+        let now = self.hub.clock.now();
+        let pauses = lock(&self.origins).values().filter_map(|o| o.wake_at(now)).min();
+        let due = [self.hub.queue.next_due(now), pauses];
+        let next = due.into_iter().flatten().min();
+        Ok(next.map_or(LONGEST_REST, |at| at.since(now).clamp(1, LONGEST_REST)))
+    }
+
+    /// Starts one request to an origin, if there is work and room for it.
+    async fn start(self: &Arc<Self>, origin: &Arc<Origin>) -> Result<bool, ReceiverError> {
+        let now = self.hub.clock.now();
+        if self.hub.stop.is_cancelled() || !origin.may_start(now) {
+            return Ok(false);
+        }
+        let streaming = self.hub.config.transfer.streaming && origin.streams(now);
+        let jobs = self.lease(origin, now, streaming).await?;
+        let Some(first) = jobs.first() else { return Ok(false) };
+        let run = outcome::Run::begin(self, origin, now);
+        let receiver = Arc::clone(self);
+        match (first.task.kind(), streaming) {
+            (Kind::Bundle, _) => drop(self.tasks.spawn(bundle::fetch(receiver, run, jobs))),
+            (_, true) => drop(self.tasks.spawn(stream::fetch(receiver, run, jobs))),
+            (_, false) => drop(self.tasks.spawn(chunks::fetch(receiver, run, jobs))),
+        }
+        Ok(true)
+    }
+
+    /// Jobs for one request: one bundle, or ranges of about as many bytes as the pacer says. A
+    /// stream is of one file, so its ranges are.
+    async fn lease(
+        &self,
+        origin: &Origin,
+        now: Millis,
+        streaming: bool,
+    ) -> Result<Vec<Job>, ReceiverError> {
+        let files: Vec<Arc<ActiveFile>> = lock(&self.files).values().cloned().collect();
+        let here: Vec<i64> =
+            files.iter().filter(|f| f.site() == origin.site).map(|f| f.id()).collect();
+        let remaining = files.iter().filter(|f| f.site() == origin.site).map(|f| f.unasked()).sum();
+        let bytes = origin.request_bytes(remaining);
+        let (queue, site) = (Arc::clone(&self.hub.queue), origin.site);
+        let ranges: Vec<(i64, usize)> = files
+            .iter()
+            .filter(|f| f.site() == site)
+            .map(|f| (f.id(), f.jobs_for(bytes)))
+            .collect();
+        let leasing = move || -> Result<Vec<Job>, QueueError> {
+            let bundle =
+                |lane: &Lane, task: &Task| lane.site == site && task.kind() == Kind::Bundle;
+            let jobs = queue.lease(now, &bundle, 1)?;
+            if !jobs.is_empty() {
+                return Ok(jobs);
+            }
+            if streaming {
+                for (file, limit) in ranges {
+                    let one = |lane: &Lane, task: &Task| {
+                        lane.site == site && task.kind() == Kind::Range && task.wanted() == [file]
+                    };
+                    let jobs = queue.lease(now, &one, limit)?;
+                    if !jobs.is_empty() {
+                        return Ok(jobs);
+                    }
+                }
+                return Ok(Vec::new());
+            }
+            let limit = ranges.iter().map(|(_, jobs)| *jobs).max().unwrap_or(1);
+            let any = |lane: &Lane, task: &Task| {
+                lane.site == site
+                    && task.kind() == Kind::Range
+                    && task.wanted().iter().all(|w| here.contains(w))
+            };
+            queue.lease(now, &any, limit)
+        };
+        Ok(tokio::task::spawn_blocking(leasing).await??)
+    }
+
+    fn origin(&self, site: i64) -> Arc<Origin> {
+        let transfer = &self.hub.config.transfer;
+        let mut origins = lock(&self.origins);
+        Arc::clone(origins.entry(site).or_insert_with(|| Arc::new(Origin::new(site, transfer))))
+    }
+
+    /// The file of a wanted row, while it is being filled.
+    fn file(&self, wanted: i64) -> Option<Arc<ActiveFile>> {
+        lock(&self.files).get(&wanted).cloned()
+    }
+
+    /// Every file in hand, for people.
+    pub fn progress(&self) -> Vec<FileProgress> {
+        let mut all: Vec<_> = lock(&self.files).values().map(|file| file.progress()).collect();
+        all.sort_by_key(|file| file.wanted);
+        all
+    }
+
+    /// Ends what is being fetched for a channel: its jobs stay in the queue.
+    pub fn drop_channel(&self, channel: i64) {
+        lock(&self.files).retain(|_, file| file.channel() != channel);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,111 @@
+//! One request to an origin from its start to its end, and what its end means for its jobs.
+//!
+//! Owns: the counts of one request, the translation of errors into pacing and retries. Not here:
+//! the request itself.
+//! Spec: QUEUE-1 to QUEUE-6, FETCH-22 to FETCH-26.
+
+use std::sync::Arc;
+
+use zotferry_protocol::ids::Millis;
+use zotferry_protocol::pacing::{Event, How};
+use zotferry_protocol::refusal::Retry;
+
+use super::Receiver;
+use super::origin::Origin;
+use crate::hub::CallError;
+use crate::queue::Finish;
+use crate::transport::TransportError;
+
+/// A request in flight. It is counted against the origin until it is dropped.
+pub(super) struct Run {
+    pub(super) origin: Arc<Origin>,
+    receiver: Arc<Receiver>,
+    started: Millis,
+    first: bool,
+    /// Content bytes that came.
+    pub(super) bytes: u64,
+    how: How,
+}
+
+impl Run {
+    pub(super) fn begin(receiver: &Arc<Receiver>, origin: &Arc<Origin>, now: Millis) -> Self {
+        origin.paced(now, Event::Started);
+        Self {
+            origin: Arc::clone(origin),
+            receiver: Arc::clone(receiver),
+            started: now,
+            first: true,
+            bytes: 0,
+            how: How::Cut,
+        }
+    }
+
+    /// A request of this run is sent (again): its first byte tells the path's delay.
+    pub(super) fn sent(&mut self) {
+        self.receiver.hub.metrics.requests.one();
+        self.started = self.receiver.hub.clock.now();
+        self.first = true;
+    }
+
+    /// The head of an answer came.
+    pub(super) fn answered(&mut self) {
+        if std::mem::take(&mut self.first) {
+            let now = self.receiver.hub.clock.now();
+            self.origin.paced(now, Event::FirstByte { after: now.since(self.started) });
+        }
+    }
+
+    /// Content bytes came.
+    pub(super) fn got(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.receiver.hub.metrics.bytes_fetched.add(bytes);
+        self.origin.paced(self.receiver.hub.clock.now(), Event::Bytes(bytes));
+    }
+
+    /// How it ended.
+    pub(super) fn ends(&mut self, how: How) {
+        self.how = how;
+    }
+
+    /// How it ended, when it did with an error.
+    pub(super) fn fails(&mut self, error: &CallError) {
+        self.how = how(error);
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let finished = Event::Finished { how: self.how, bytes: self.bytes };
+        self.origin.paced(self.receiver.hub.clock.now(), finished);
+        self.receiver.hub.work.notify_one();
+    }
+}
+
+/// What an error says about the path.
+fn how(error: &CallError) -> How {
+    let ms = error.retry_after().map(|seconds| seconds.saturating_mul(1000));
+    match error {
+        CallError::Transport(TransportError::Stalled(_)) => How::Stalled,
+        CallError::NotOurs { status: 413, .. } => How::TooLarge,
+        CallError::NotOurs { status: 429, .. } => How::TooMany { retry_after: ms },
+        CallError::NotOurs { status: 503, .. } => How::Unavailable { retry_after: ms },
+        CallError::Refused { code, .. } => match code.0 {
+            60 => How::TooMany { retry_after: ms },
+            61 => How::Unavailable { retry_after: ms },
+            _ => How::Refused,
+        },
+        _ => How::TimedOut,
+    }
+}
+
+/// What an error means for the jobs of a request.
+pub(super) fn finish(error: &CallError, now: Millis) -> Finish {
+    let reason = error.to_string();
+    match error.retry() {
+        Retry::Never => Finish::Dead { reason },
+        Retry::Later | Retry::Elsewhere => Finish::Retry {
+            reason,
+            not_before: error.retry_after().map(|s| now.plus(s.saturating_mul(1000))),
+        },
+    }
+}

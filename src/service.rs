@@ -1,0 +1,69 @@
+//! A hub at work: everything that runs while it runs, started and stopped in order.
+//!
+//! Owns: the order. Not here: any of the parts.
+//! Invariant: when it has stopped, no job is leased, nothing written waits for a sync, and the
+//! catalog says that the stop was clean.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::clone_sync;
+use crate::hub::{Hub, HubError};
+use crate::receiver::Receiver;
+use crate::web;
+
+/// How often forgotten packets are cleared away.
+const PURGE_EVERY: Duration = Duration::from_secs(300);
+
+/// A hub that serves.
+pub struct Service {
+    /// The hub.
+    pub hub: Arc<Hub>,
+    /// What is being fetched.
+    pub receiver: Arc<Receiver>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Starts everything on a bound socket.
+    pub async fn start(hub: Arc<Hub>, listener: TcpListener) -> Result<Self, HubError> {
+        hub.catalog.mark_running().await?;
+        let receiver = Receiver::new(Arc::clone(&hub));
+        let working = Arc::clone(&receiver);
+        let tasks = vec![
+            tokio::spawn(web::serve(listener, web::router(Arc::clone(&hub)), hub.stop.clone())),
+            tokio::spawn(async move { working.run().await }),
+            tokio::spawn(clone_sync::run(Arc::clone(&hub))),
+            tokio::spawn(purge(Arc::clone(&hub))),
+        ];
+        Ok(Self { hub, receiver, tasks })
+    }
+
+    /// Puts back what is in flight, and closes the hub.
+    pub async fn stop(self) -> Result<(), HubError> {
+        self.hub.stop.cancel();
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the hub ended badly");
+            }
+        }
+        self.hub.close().await
+    }
+}
+
+async fn purge(hub: Arc<Hub>) {
+    while !hub.stop.is_cancelled() {
+        match hub.catalog.replay_purge(hub.clock.now()).await {
+            Ok(0) => {}
+            Ok(n) => tracing::debug!(n, "packets that cannot come again were forgotten"),
+            Err(error) => tracing::error!(%error, "the replay memory could not be purged"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+            () = hub.stop.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The storage in a folder of this machine.
+//!
+//! Owns: the layout below its folder. Not here: how one file is written (`partial`), rows (`small`).
+//! Invariant: a name in `content/` or a row in `small.sqlite` stands for complete, verified,
+//! durable bytes; everything else lies in `partial/`.
+//!
+//! ```text
+//! storage/content/ab/<root in hex>   content in a file of its own
+//! storage/partial/<root in hex>      a wanted file on its way in
+//! storage/partial/<uuid>             a file being put here
+//! storage/small.sqlite               contents of at most 64 KiB that were put whole; digest pages
+//! ```
+
+mod content;
+mod folder;
+mod group;
+mod partial;
+mod small;
+mod tree;
+mod wait;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zotferry_protocol::ids::Digest;
+
+use super::{Content, Partial, PartialKey, Result, SMALL, Storage};
+use content::FileContent;
+use folder::Folder;
+use partial::LocalPartial;
+use small::Small;
+use tree::Tree;
+
+/// Content as files and rows below one folder.
+pub struct LocalStorage {
+    tree: Arc<Tree>,
+    small: Small,
+}
+
+impl LocalStorage {
+    /// Opens the storage below `dir`, made when it is missing.
+    ///
+    /// # Errors
+    /// Whatever the file system refuses; a symbolic link in the place of one of our names.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let (tree, storage) = Tree::open(dir)?;
+        let name = "small.sqlite";
+        // Made here, for its permissions; SQLite gives its log the same.
+        if storage.read(name)?.is_none() {
+            storage.create(name)?;
+            storage.sync()?;
+        }
+        let small = Small::open(&dir.join("storage").join(name))?;
+        Ok(Self { tree: Arc::new(tree), small })
+    }
+
+    fn file(&self, root: &Digest) -> Result<Option<File>> {
+        let home = self.tree.home_if_any(root)?;
+        home.map_or(Ok(None), |home: Folder| home.read(&root.to_string()))
+    }
+}
+
+impl Storage for LocalStorage {
+    fn free_space(&self) -> Result<u64> {
+        self.tree.partial.free_space()
+    }
+
+    fn contains(&self, root: &Digest) -> Result<bool> {
+        Ok(self.small.contains(root)? || self.tree.has(root)?)
+    }
+
+    fn open(&self, root: &Digest) -> Result<Option<Box<dyn Content>>> {
+        if let Some(file) = self.file(root)? {
+            return Ok(Some(Box::new(FileContent::new(file)?)));
+        }
+        Ok(self.small.read(root)?.map(|bytes| Box::new(bytes) as Box<dyn Content>))
+    }
+
+    fn read_small(&self, roots: &[Digest]) -> Result<Vec<Option<Bytes>>> {
+        self.small.read_many(roots)
+    }
+
+    fn put_many(&self, items: &[(Digest, Bytes)]) -> Result<()> {
+        let (rows, files): (Vec<_>, Vec<_>) =
+            items.iter().partition(|(_, bytes)| bytes.len() <= SMALL);
+        if !files.is_empty() {
+            group::put(&self.tree, &files)?;
+        }
+        if rows.is_empty() { Ok(()) } else { self.small.put(&rows) }
+    }
+
+    fn partial(&self, key: &PartialKey, size: u64) -> Result<Arc<dyn Partial>> {
+        Ok(Arc::new(LocalPartial::begin(&self.tree, *key, size)?))
+    }
+
+    fn partials(&self) -> Result<Vec<PartialKey>> {
+        let names = self.tree.partial.names()?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    fn put_digests(&self, root: &Digest, page: u32, digests: &[Digest]) -> Result<()> {
+        self.small.put_page(root, page, digests)
+    }
+
+    fn digests(&self, root: &Digest, page: u32) -> Result<Option<Vec<Digest>>> {
+        self.small.page(root, page)
+    }
+
+    fn page_roots(&self, root: &Digest) -> Result<Option<Vec<Digest>>> {
+        self.small.page_roots(root)
+    }
+
+    fn remove(&self, root: &Digest) -> Result<()> {
+        if let Some(home) = self.tree.home_if_any(root)? {
+            home.unlink(&root.to_string())?;
+        }
+        self.small.remove(root)
+    }
+}

@@ -1,0 +1,87 @@
+//! HTTP: what other hubs reach.
+//!
+//! Owns: routes, header names, status codes, connections. Not here: what is answered (`packets`).
+//! Spec: PKT-10 to PKT-14, STREAM-1 to STREAM-9.
+
+mod server;
+mod stream;
+mod zot;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Response, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use futures_util::StreamExt as _;
+use serde_json::json;
+use zotferry_protocol::codec::MAX_PACKET;
+use zotferry_protocol::envelope::{ALGORITHM, VERSION};
+use zotferry_protocol::refusal::Refusal;
+
+use crate::hub::Hub;
+use crate::packets::{Pieces, Reply};
+use crate::transport::{FRAMES_TYPE, PACKET_TYPE};
+
+pub use server::{serve, serve_local};
+
+/// The routes of one hub.
+pub fn router(hub: Arc<Hub>) -> Router {
+    Router::new()
+        .route("/zot", post(zot::post))
+        .route("/zot/file/{resource}/{role}/{root}", get(stream::get))
+        .route("/.well-known/zot-file", get(capabilities))
+        .layer(DefaultBodyLimit::max(MAX_PACKET))
+        .with_state(hub)
+}
+
+/// PKT-14: what this hub can do, for people and for other implementations.
+async fn capabilities(State(hub): State<Arc<Hub>>) -> impl IntoResponse {
+    axum::Json(json!({
+        "protocol": "zot-file",
+        "versions": [VERSION],
+        "algorithms": [ALGORITHM],
+        "site_id": hub.site_id,
+        "url": hub.config.url,
+        "site_key": hub.site_key.public().pem(),
+        "packets": "/zot",
+        "streams": hub.config.transfer.streaming.then_some("/zot/file/{resource}/{role}/{root}"),
+        "max_packet": MAX_PACKET,
+        "operations": ["put"],
+        "software": concat!("zotferry/", env!("CARGO_PKG_VERSION")),
+    }))
+}
+
+/// A reply in HTTP.
+fn respond(reply: Reply) -> Response<Body> {
+    match reply {
+        Reply::Packet(status, bytes) => build(status, PACKET_TYPE, Body::from(bytes)),
+        Reply::Frames(pieces) => build(200, FRAMES_TYPE, body(pieces)),
+        Reply::Hint(refusal) => hint(&refusal),
+    }
+}
+
+/// REF-3: an unsigned refusal: a sentence for people.
+fn hint(refusal: &Refusal) -> Response<Body> {
+    let text = format!("{} {}: {}\n", refusal.code.number(), refusal.code, refusal.text);
+    let mut response = build(refusal.code.http(), "text/plain; charset=utf-8", Body::from(text));
+    if let Some(seconds) = refusal.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn body(pieces: Pieces) -> Body {
+    let stream = futures_util::stream::unfold(pieces.0, async |mut pieces| {
+        pieces.recv().await.map(|piece| (piece, pieces))
+    });
+    Body::from_stream(stream.boxed())
+}
+
+fn build(status: u16, content_type: &str, body: Body) -> Response<Body> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body)
+        .into_response()
+}

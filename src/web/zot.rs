@@ -1,0 +1,44 @@
+//! `POST /zot`: every packet.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Response};
+use zotferry_protocol::frames::Resume;
+use zotferry_protocol::refusal::{Code, Refusal};
+
+use super::{hint, respond};
+use crate::hub::Hub;
+use crate::packets::{Presentation, receive};
+use crate::transport::{MAX_BYTES_HEADER, PACKET_TYPE, RESUME_HEADER};
+
+pub(super) async fn post(
+    State(hub): State<Arc<Hub>>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Response<Body> {
+    match presentation(&headers, bytes) {
+        Ok(presentation) => respond(receive(&hub, presentation).await),
+        Err(refusal) => hint(&refusal),
+    }
+}
+
+/// The packet and the two headers that may come with it.
+fn presentation(headers: &HeaderMap, bytes: Bytes) -> Result<Presentation, Refusal> {
+    let text = |name: &str| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
+    if text("content-type") != Some(PACKET_TYPE) {
+        return Err(Refusal::with(
+            Code::Malformed,
+            format_args!("the content type is {PACKET_TYPE}"),
+        ));
+    }
+    let bad = |name: &str| Refusal::with(Code::BadField, format_args!("the header {name}"));
+    let resume = text(RESUME_HEADER).map(str::parse::<Resume>).transpose();
+    let max_bytes = text(MAX_BYTES_HEADER).map(str::parse::<u64>).transpose();
+    Ok(Presentation {
+        resume: resume.map_err(|_| bad(RESUME_HEADER))?.unwrap_or_default(),
+        max_bytes: max_bytes.map_err(|_| bad(MAX_BYTES_HEADER))?,
+        bytes,
+    })
+}

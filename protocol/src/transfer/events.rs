@@ -43,8 +43,9 @@ pub enum Input<'a> {
         /// Its leaf digest as read back.
         digest: Option<Digest>,
     },
-    /// A chunk was copied into place from other content and read back. Only for chunks that nobody
-    /// asks for: copy before giving [`Input::Digests`], and say so right after.
+    /// A chunk was copied into place from other content and read back. Copy only what
+    /// [`Transfer::open`](super::Transfer::open) gives, before [`Input::Digests`] of its page, so
+    /// that nobody asks for it meanwhile; say so right after.
     Copied {
         /// The chunk.
         chunk: ChunkNo,

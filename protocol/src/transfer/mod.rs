@@ -4,7 +4,7 @@
 //! clocks, disks; the caller does that outside the lock and says how it went.
 //! Invariant: a chunk is in one request at most; it is held only after a sync that began when its
 //! verified bytes were written; [`Output::Commit`] means that all chunks are held.
-//! Spec: FETCH-1 to FETCH-19, FILE-7 to FILE-12.
+//! Spec: FETCH-1 to FETCH-6, FETCH-31 to FETCH-37, FILE-9, FILE-10.
 //!
 //! ```text
 //!           job        request     verified      written      synced
@@ -110,6 +110,12 @@ impl Transfer {
     /// When to poll although nothing happened.
     pub fn wake_at(&self) -> Option<Millis> {
         self.syncs.wake_at()
+    }
+
+    /// What is neither here nor asked for, whether or not its digests are known: what may be copied
+    /// from other content.
+    pub fn open(&self, range: ChunkRange) -> Vec<ChunkRange> {
+        runs(&self.chunks.those(range, &[State::Missing, State::Queued]))
     }
 
     /// FETCH-2: what still has to be asked for of a job's range; all of it goes into [`Input::Leased`]

@@ -103,7 +103,8 @@ pub enum Output {
     NeedDigests(u32),
 }
 
-/// Which chunks of a page are held.
+/// What the queue is to remember of a page: chunks that are held, and those that were given as
+/// suspect and have not turned out wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldBits {
     /// The page.

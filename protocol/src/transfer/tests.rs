@@ -519,26 +519,36 @@ fn suspect_chunks_are_read_back_first() {
     assert_eq!(transfer.wanted(range(0, 6)), [range(0, 1)]);
     for chunk in 1..6 {
         let read = [None, Some(digest(9)), Some(digest(chunk))][chunk.min(3) as usize - 1];
-        transfer.handle(
-            Millis(0),
-            Input::Checked {
-                chunk: ChunkNo(chunk),
-                digest: read,
-            },
-        );
+        transfer.handle(Millis(0), Input::Checked { chunk: ChunkNo(chunk), digest: read });
     }
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [Output::Enqueue(vec![range(1, 2)])]
-    );
+    let jobs = Output::Enqueue(vec![range(1, 2)]);
+    assert_eq!(outputs(&mut transfer, 0), [recorded(0, &[0b11_1000]), jobs]);
     fetch(&mut transfer, 0, 0, 3);
     assert_eq!(outputs(&mut transfer, 0), [Output::Sync(Ticket(0))]);
     synced(&mut transfer, 0);
-    assert_eq!(
-        outputs(&mut transfer, 0),
-        [recorded(0, &[0b11_1111]), Output::Commit]
-    );
+    assert_eq!(outputs(&mut transfer, 0), [recorded(0, &[0b11_1111]), Output::Commit]);
     assert_eq!(transfer.progress().bytes_fetched, 30);
+}
+
+/// FETCH-35: a second unclean stop, before all was read back, forgets nothing of the first; a
+/// stop then is not a clean one.
+#[test]
+fn bits_of_unchecked_chunks_stay() {
+    let mut transfer = file(8);
+    transfer.handle(Millis(0), Input::Suspect { page: 0, bits: &[0b1111_0000] });
+    outputs(&mut transfer, 0);
+    assert_eq!(transfer.unchecked(), 4);
+    transfer.handle(Millis(0), Input::Checked { chunk: ChunkNo(4), digest: Some(digest(4)) });
+    transfer.handle(Millis(0), Input::Checked { chunk: ChunkNo(5), digest: None });
+    assert_eq!(outputs(&mut transfer, 500)[0], Output::Sync(Ticket(0)));
+    transfer.handle(Millis(0), Input::Checked { chunk: ChunkNo(6), digest: Some(digest(6)) });
+    synced(&mut transfer, 0);
+    let sync = Output::Sync(Ticket(1));
+    assert_eq!(outputs(&mut transfer, 600), [recorded(0, &[0b1101_0000]), sync]);
+    assert_eq!(transfer.unchecked(), 1);
+    transfer.handle(Millis(0), Input::SyncFailed);
+    assert_eq!(outputs(&mut transfer, 600)[..2], [recorded(0, &[0]), Output::Abandon]);
+    assert_eq!(transfer.unchecked(), 0);
 }
 
 /// FETCH-35: reading back is bounded by the window, like fetching.

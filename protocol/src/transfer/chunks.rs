@@ -160,6 +160,14 @@ impl Chunks {
         *byte = if held { *byte | bit } else { *byte & !bit };
     }
 
+    /// From now on no bitmap is to say anything. Gives the pages whose bitmaps said something.
+    pub(super) fn forget_recorded(&mut self) -> Vec<u32> {
+        let said = |page: &u32| self.recorded(*page).iter().any(|&byte| byte != 0);
+        let pages = (0..self.manifest.pages()).filter(said).collect();
+        self.recorded.fill(0);
+        pages
+    }
+
     /// What the stored bitmap is to say of a page, LSB first.
     pub(super) fn recorded(&self, page: u32) -> &[u8] {
         let range = self.manifest.page_chunks(page);

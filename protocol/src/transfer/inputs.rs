@@ -37,12 +37,18 @@ impl Transfer {
         }
     }
 
+    /// FETCH-34, FETCH-35: takes over what was here before. Suspect chunks are recorded once more: a
+    /// queue that was begun anew does not know of them, and the next stop may come soon.
     fn restore(&mut self, page: u32, bits: &[u8], to: State) {
         for chunk in self.chunks.of_bits(page, bits) {
             if self.chunks.state(chunk) == Some(State::Missing) {
                 self.chunks.set(chunk, to);
                 self.chunks.record(chunk, true);
             }
+        }
+        if to == State::Suspect && page < self.chunks.manifest.pages() {
+            self.changed_pages.insert(page);
+            self.record_due = true;
         }
     }
 
@@ -170,12 +176,12 @@ impl Transfer {
     /// nothing in it counts, and a new file takes its place.
     fn start_over(&mut self) {
         let all = self.chunks.manifest.all();
-        for chunk in self.chunks.those(all, &[State::Suspect, State::Checking, State::Held]) {
-            self.changed_pages.insert(page_of(chunk));
-        }
-        all.iter().for_each(|chunk| self.chunks.record(chunk, false));
+        self.changed_pages.extend(self.chunks.forget_recorded());
         self.shift(all, &[State::Suspect, State::Checking], State::Missing);
-        for chunk in self.chunks.those(all, &[State::Writing, State::Written, State::Held]) {
+        for chunk in self
+            .chunks
+            .those(all, &[State::Writing, State::Written, State::Held])
+        {
             self.lose(chunk);
         }
         self.record_due = true;

@@ -23,7 +23,10 @@ impl Transfer {
             return None;
         }
         let pages = std::mem::take(&mut self.changed_pages).into_iter();
-        let bits = |page| HeldBits { page, bits: self.chunks.recorded(page).to_vec() };
+        let bits = |page| HeldBits {
+            page,
+            bits: self.chunks.recorded(page).to_vec(),
+        };
         Some(Output::Record(pages.map(bits).collect()))
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use zotferry_protocol::ids::ChunkNo;
 use zotferry_protocol::manifest::ChunkRange;
 use zotferry_protocol::transfer::{HeldBits, Reason, Transfer, Verdict};
 
@@ -20,6 +19,8 @@ pub(crate) struct Ledger {
     may_come: Vec<u32>,
     /// Chunks whose bits are hints only, until they were read back and synced.
     doubted: Vec<bool>,
+    /// Chunks that were recorded and are durable in the partial file that there is.
+    known: Vec<bool>,
     pub(crate) bad: u32,
     pub(crate) crashes: u32,
     pub(crate) restarts: u32,
@@ -38,6 +39,7 @@ impl Ledger {
             came: vec![0; chunks],
             may_come: vec![1; chunks],
             doubted: vec![false; chunks],
+            known: vec![false; chunks],
             bad: 0,
             crashes: 0,
             restarts: 0,
@@ -57,8 +59,9 @@ impl Ledger {
     }
 
     pub(crate) fn ended(&mut self, range: ChunkRange) {
-        self.asked
-            .retain(|&chunk, _| !range.contains(ChunkNo(chunk)));
+        for chunk in range.iter() {
+            self.asked.remove(&chunk.0);
+        }
     }
 
     /// FETCH-3, FETCH-4: right bytes are written once, wrong bytes never.
@@ -85,6 +88,7 @@ impl Ledger {
     }
 
     /// FETCH-31: a bitmap says held of durable chunks only; what was given as suspect is a hint.
+    /// FETCH-35: and it forgets none that is still there.
     pub(crate) fn recorded(
         &mut self,
         file: &File,
@@ -94,21 +98,23 @@ impl Ledger {
     ) {
         let range = file.manifest.page_chunks(page.page);
         assert_eq!(page.bits.len(), range.count.div_ceil(8) as usize);
-        for chunk in range.iter() {
-            let at = chunk.0 - range.first;
+        for (at, chunk) in range.iter().enumerate() {
+            let no = chunk.0 as usize;
             let held = transfer.holds(ChunkRange {
                 first: chunk.0,
                 count: 1,
             });
-            self.doubted[chunk.0 as usize] &= !held;
-            if page.bits[at as usize / 8] >> (at % 8) & 1 == 1 {
-                let known = held && disk.is_durable(file, chunk.0);
+            let durable = disk.is_durable(file, chunk.0);
+            self.doubted[no] &= !held;
+            if page.bits[at / 8] >> (at % 8) & 1 == 1 {
                 assert!(
-                    known || self.doubted[chunk.0 as usize],
+                    held && durable || self.doubted[no],
                     "{chunk:?} is not durable"
                 );
+                self.known[no] |= held;
             } else {
                 assert!(!held, "{chunk:?} is held and not recorded");
+                assert!(!self.known[no], "{chunk:?} is forgotten");
             }
         }
     }
@@ -138,6 +144,12 @@ impl Ledger {
     pub(crate) fn lost(&mut self, chunk: u32) {
         let chunk = chunk as usize;
         self.may_come[chunk] = self.may_come[chunk].max(self.came[chunk] + 1);
+    }
+
+    /// FETCH-33: the partial file is given up, and all that is in it.
+    pub(crate) fn abandoned(&mut self) {
+        self.known.fill(false);
+        (0..self.came.len() as u32).for_each(|chunk| self.lost(chunk));
     }
 
     /// FETCH-37: only what is complete, right and durable becomes visible.

@@ -12,6 +12,7 @@ mod receiver;
 mod requests;
 mod rng;
 mod scenario;
+mod storing;
 mod world;
 
 use std::ops::Range;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use zotferry_protocol::ids::{ChunkNo, Digest, Millis};
-use zotferry_protocol::manifest::{ChunkRange, INLINE_DIGESTS};
+use zotferry_protocol::manifest::INLINE_DIGESTS;
 use zotferry_protocol::merkle;
 use zotferry_protocol::pacing::Pacer;
 use zotferry_protocol::path::StreamPath;
-use zotferry_protocol::transfer::{HeldBits, Input, Output, Ticket, Transfer};
+use zotferry_protocol::transfer::{Input, Output, Transfer};
 
 use crate::download::Download;
 use crate::queue::Job;
@@ -31,8 +31,11 @@ pub(crate) struct Receiver {
     /// Chunks being written, with the number of their partial file.
     pub(crate) writing: BTreeMap<(u32, u32), Vec<u8>>,
     pub(crate) stopping: bool,
-    syncing: bool,
-    reading_back: u32,
+    /// The partial files of running syncs.
+    pub(crate) syncing: Vec<u32>,
+    pub(crate) reading_back: u32,
+    /// Bytes written that no sync covers, and since when.
+    pub(crate) unsynced: Option<(u64, Millis)>,
     wake: Option<Millis>,
 }
 
@@ -52,8 +55,9 @@ impl Receiver {
             settling: Vec::new(),
             writing: BTreeMap::new(),
             stopping: false,
-            syncing: false,
+            syncing: Vec::new(),
             reading_back: 0,
+            unsynced: None,
             wake: None,
         };
         receiver.restore(out, clean);
@@ -124,7 +128,7 @@ impl Receiver {
 
     /// Whether a graceful stop is through, and if so, whether it was a clean one.
     pub(crate) fn has_stopped(&self) -> Option<bool> {
-        let busy = self.syncing || self.reading_back > 0 || !self.writing.is_empty();
+        let busy = !self.syncing.is_empty() || self.reading_back > 0 || !self.writing.is_empty();
         let through = self.stopping && !busy && self.transfer.wake_at().is_none();
         through.then(|| self.transfer.unchecked() == 0)
     }
@@ -149,7 +153,7 @@ impl Receiver {
         while let Some(output) = self.transfer.poll(out.now) {
             match output {
                 Output::Record(pages) => self.record(out, pages),
-                Output::Abandon => out.disk.new_file(),
+                Output::Abandon => self.new_file(out),
                 Output::Commit => self.commit(out),
                 Output::Sync(ticket) => self.sync(out, ticket),
                 Output::Recheck(range) => {
@@ -160,9 +164,10 @@ impl Receiver {
                 Output::NeedDigests(page) => self.fetch_page(out, page),
             }
         }
+        self.check_group_commit(out);
     }
 
-    fn later(&self, out: &mut Outside, most: u64, what: Local) {
+    pub(crate) fn later(&self, out: &mut Outside, most: u64, what: Local) {
         let ms = out.rng.range(0..most);
         out.after(
             ms,
@@ -171,47 +176,6 @@ impl Receiver {
                 what,
             },
         );
-    }
-
-    fn record(&mut self, out: &mut Outside, pages: Vec<HeldBits>) {
-        for page in &pages {
-            out.ledger
-                .recorded(&out.scenario.file, &out.disk, &self.transfer, page);
-        }
-        let transfer = &self.transfer;
-        let done: Vec<Job> = self
-            .settling
-            .extract_if(.., |job| transfer.holds(job.range))
-            .collect();
-        out.queue.commit(&done, pages);
-    }
-
-    fn commit(&mut self, out: &mut Outside) {
-        assert!(self.transfer.holds(out.scenario.file.manifest.all()));
-        if out.disk_fails(100) {
-            self.sync_failed(out);
-        } else {
-            out.ledger.committed(&out.scenario.file, &out.disk);
-        }
-    }
-
-    fn sync(&mut self, out: &mut Outside, ticket: Ticket) {
-        assert!(!self.syncing, "one sync at a time");
-        self.syncing = true;
-        out.disk.begin_sync(&out.scenario.file);
-        let ok = !out.disk_fails(20);
-        let file = self.transfer.file();
-        self.later(out, 100, Local::Synced { ticket, file, ok });
-    }
-
-    fn sync_failed(&mut self, out: &mut Outside) {
-        out.scenario
-            .file
-            .manifest
-            .all()
-            .iter()
-            .for_each(|chunk| out.ledger.lost(chunk.0));
-        self.transfer.handle(out.now, Input::SyncFailed);
     }
 
     fn fetch_page(&mut self, out: &mut Outside, page: u32) {
@@ -250,6 +214,7 @@ impl Receiver {
             .handle(out.now, Input::Digests { page, digests });
         let file = self.transfer.file();
         for (chunk, digest) in copied {
+            self.note_unsynced(out, chunk.0, &digest);
             self.transfer.handle(
                 out.now,
                 Input::Copied {
@@ -264,61 +229,12 @@ impl Receiver {
     pub(crate) fn local(&mut self, out: &mut Outside, what: Local) {
         match what {
             Local::Wake => {}
-            Local::Wrote { chunk, file } => {
-                self.finish_write(out, chunk, file);
-                self.transfer.handle(
-                    out.now,
-                    Input::Wrote {
-                        chunk: ChunkNo(chunk),
-                        file,
-                    },
-                );
-            }
-            Local::WriteFailed { chunk, file } => {
-                self.writing.remove(&(file, chunk));
-                out.ledger.lost(chunk);
-                self.transfer.handle(
-                    out.now,
-                    Input::WriteFailed {
-                        chunk: ChunkNo(chunk),
-                        file,
-                    },
-                );
-            }
+            Local::Wrote { chunk, file } => self.wrote(out, chunk, file),
+            Local::WriteFailed { chunk, file } => self.write_failed(out, chunk, file),
             Local::Synced { ticket, file, ok } => self.synced(out, ticket, file, ok),
             Local::ReadBack(range) => self.read_back(out, range),
             Local::Page { page, proof } => self.page_came(out, page, proof),
             Local::PageAgain(page) => self.transfer.handle(out.now, Input::NoDigests { page }),
-        }
-    }
-
-    fn finish_write(&mut self, out: &mut Outside, chunk: u32, file: u32) {
-        let bytes = self.writing.remove(&(file, chunk)).expect("was begun");
-        if file == self.transfer.file() {
-            out.disk.write(&out.scenario.file, chunk, &bytes);
-        }
-    }
-
-    fn synced(&mut self, out: &mut Outside, ticket: Ticket, file: u32, ok: bool) {
-        self.syncing = false;
-        if file != self.transfer.file() {
-            return;
-        }
-        if ok {
-            out.disk.end_sync(&out.scenario.file);
-            self.transfer.handle(out.now, Input::Synced(ticket));
-        } else {
-            out.disk.fail_sync();
-            self.sync_failed(out);
-        }
-    }
-
-    fn read_back(&mut self, out: &mut Outside, range: ChunkRange) {
-        self.reading_back -= 1;
-        for chunk in range.iter() {
-            let digest = Some(merkle::leaf(out.disk.read(&out.scenario.file, chunk.0)));
-            self.transfer
-                .handle(out.now, Input::Checked { chunk, digest });
         }
     }
 

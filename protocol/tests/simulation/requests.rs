@@ -198,7 +198,8 @@ impl Receiver {
         } else {
             Local::Wrote { chunk, file }
         };
-        let ms = out.rng.range(0..30);
+        let slow = out.rng.permille(20);
+        let ms = out.rng.range(0..if slow { 3000 } else { 30 });
         out.after(
             ms,
             Event::Local {

@@ -43,7 +43,7 @@ pub(crate) struct File {
 impl File {
     fn drawn(rng: &mut Rng) -> Self {
         let chunk_size = rng.pick(&[1, 7, 64, 300, 1024]);
-        let many = rng.permille(30);
+        let many = rng.permille(15);
         let chunk_size = if many { 3 } else { chunk_size };
         let chunk = u64::from(chunk_size);
         let size = match rng.range(0..12) {

@@ -187,21 +187,29 @@ impl World {
 
     fn plan_trouble(&mut self) {
         let out = &mut self.outside;
+        let within = out.rng.pick(&[1000, 5000, TROUBLED]);
         for _ in 0..out.rng.range(0..4) {
             let crash = out
                 .rng
                 .pick(&[Stop::Killed, Stop::PowerLost, Stop::QueueLost]);
-            let at = out.rng.range(0..TROUBLED);
+            let stop = if out.rng.permille(300) {
+                Stop::Graceful
+            } else {
+                crash
+            };
+            let at = out.rng.range(0..within);
+            let again = at + out.rng.range(0..within);
             if out.scenario.trouble.crashes {
                 out.after(at, Event::Stop(crash));
+                out.after(again, Event::Stop(stop));
             } else if out.scenario.trouble.network {
                 out.after(at, Event::Stop(Stop::Graceful));
             }
         }
         for _ in 0..out.rng.range(0..4) {
             let origin = out.rng.range(0..self.origins.len() as u64) as usize;
-            let at = out.rng.range(0..TROUBLED);
-            let long = out.rng.range(1..TROUBLED);
+            let at = out.rng.range(0..within);
+            let long = out.rng.range(1..within);
             if out.scenario.trouble.network {
                 out.after(at, Event::Outage { origin, up: false });
                 out.after(at + long, Event::Outage { origin, up: true });

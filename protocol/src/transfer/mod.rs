@@ -59,7 +59,7 @@ impl Default for TransferConfig {
     }
 }
 
-/// The receiver of one file.
+/// The receiver of one file. All times are of one clock that is not set back.
 #[derive(Debug)]
 pub struct Transfer {
     root: Digest,

@@ -2,7 +2,7 @@
 //!
 //! Owns: which registers of an entry change, what is wanted, what is refused. Not here: fetching.
 //! Invariant: the report is on disk with the effects; the same packet gets the same report again.
-//! Spec: SYNC-3 to SYNC-13, SYNC-20 to SYNC-29.
+//! Spec: SYNC-4 to SYNC-9, SYNC-12 to SYNC-17, SYNC-24, SYNC-25, SYNC-27, SYNC-28, PKT-12, SIGN-8.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

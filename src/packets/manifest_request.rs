@@ -1,6 +1,6 @@
 //! Manifest pages: the digests of a file's chunks, each page with its path to the root.
 //!
-//! Spec: FETCH-1 to FETCH-7, FILE-8 to FILE-11.
+//! Spec: FETCH-28 to FETCH-30, FETCH-51, FETCH-52, FILE-6, FILE-11.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::catalog::{ContentName, DataState, Served};
 use crate::hub::Hub;
 use crate::storage::{Storage, StorageError};
 
-/// FETCH-4: digest bytes in one answer; the packet has room for paths and heads beside them.
+/// FETCH-51: digest bytes in one answer; the packet has room for paths and heads beside them.
 const ROOM: usize = 900 << 10;
 
 /// As many of the asked pages as fit.
@@ -94,7 +94,7 @@ fn page(
     Ok(Some(ManifestPage::new(item, number, &digests, &path)))
 }
 
-/// FETCH-5 to FETCH-7: what this hub has under each name, or why it gives nothing.
+/// FETCH-28 to FETCH-30: what this hub has under each name, or why it gives nothing.
 pub(super) async fn served(
     hub: &Arc<Hub>,
     channel: i64,

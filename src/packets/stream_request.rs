@@ -1,7 +1,7 @@
 //! Streams: one content, or a range of it, as it is.
 //!
 //! Owns: who may stream what, and RFC 9110's ranges and conditions. Not here: HTTP types.
-//! Spec: STREAM-1 to STREAM-9; RFC 9110, sections 13.1.5 and 14.
+//! Spec: STREAM-1 to STREAM-4, STREAM-6, STREAM-14; RFC 9110, sections 13.1.5 and 14.
 
 use std::ops::Range;
 use std::sync::Arc;

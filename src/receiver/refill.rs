@@ -4,7 +4,7 @@
 //! file (its transfer).
 //! Invariant: the queue holds a few thousand files and the window of some large ones, however many
 //! are wanted.
-//! Spec: QUEUE-7.
+//! Spec: FETCH-1, QUEUE-2, QUEUE-8.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use zotferry_protocol::ids::Digest;
-use zotferry_protocol::manifest::Manifest;
+use zotferry_protocol::manifest::{MIN_CHUNK, Manifest};
 use zotferry_protocol::merkle;
 use zotferry_protocol::packets::{
     ManifestPage, ManifestPages, ManifestRequest, Packet, PageRefused,
@@ -50,7 +50,12 @@ fn pages(
                 continue;
             }
         };
+        let pages = Manifest::of(served.size).map_or(0, |manifest| manifest.pages());
         for number in wanted.first..wanted.first.saturating_add(wanted.count) {
+            if number >= pages {
+                answer.refused.push(refuse(Code::BadRange));
+                break;
+            }
             if room == 0 || answer.pages.len() == 1024 {
                 return answer;
             }
@@ -60,7 +65,7 @@ fn pages(
                     answer.pages.push(page);
                 }
                 Ok(None) => {
-                    answer.refused.push(refuse(Code::BadRange));
+                    answer.refused.push(refuse(Code::NotHere));
                     break;
                 }
                 Err(error) => {
@@ -81,11 +86,7 @@ fn page(
     item: u32,
     number: u32,
 ) -> Result<Option<ManifestPage>, StorageError> {
-    let Ok(manifest) = Manifest::of(served.size) else { return Ok(None) };
-    if number >= manifest.pages() {
-        return Ok(None);
-    }
-    if manifest.chunks() == 1 {
+    if served.size <= MIN_CHUNK.into() {
         return Ok(Some(ManifestPage::new(item, 0, &[served.root], &[])));
     }
     let Some(digests) = storage.digests(&served.root, number)? else { return Ok(None) };

@@ -40,7 +40,7 @@ pub(super) async fn receive(
     apply.finish(&header.id, header.expires, &bytes).await.map_err(|e| unavailable(&e))?;
     hub.tell_receiver();
     if done.arrived {
-        hub.report_soon(caller.channel.id).await.map_err(|e| unavailable(&e))?;
+        hub.report_soon(caller.channel.id);
     }
     Ok(Reply::Packet(200, bytes))
 }

@@ -210,7 +210,7 @@ impl Receiver {
         self.hub.metrics.files_committed.add(ids.len() as u64);
         let channels: BTreeSet<i64> = contents.iter().map(|(_, channel)| *channel).collect();
         for channel in channels {
-            self.hub.report_soon(channel).await?;
+            self.hub.report_soon(channel);
         }
         Ok(())
     }

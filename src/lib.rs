@@ -17,6 +17,7 @@ pub mod queue;
 pub mod receiver;
 pub mod service;
 pub mod storage;
+pub mod sweep;
 pub mod text;
 pub mod transport;
 pub mod web;

@@ -98,6 +98,7 @@ async fn enter(
     if batch.is_empty() {
         return Ok(());
     }
+    let _until_named = hub.storing.read().await;
     let storage = Arc::clone(&hub.storage);
     let (stored, skipped) = tokio::task::spawn_blocking(move || store(&*storage, batch)).await??;
     for one in skipped {

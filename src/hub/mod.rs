@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use zotferry_protocol::identity::{BaseUrl, site_id};
@@ -99,6 +99,9 @@ pub struct Hub {
     /// Whether partial files must be verified again before their chunks count: after an unclean
     /// stop, or with a new queue.
     pub recheck: bool,
+    /// Held to read while content is stored that the catalog does not name yet, and to write while
+    /// content is removed.
+    pub storing: RwLock<()>,
     /// Channels whose arrivals are about to be reported.
     reports_due: Mutex<HashSet<i64>>,
     channel_keys: Mutex<HashMap<i64, Arc<PrivateKey>>>,
@@ -146,6 +149,7 @@ impl Hub {
             news: AtomicBool::new(true),
             deliveries: Notify::new(),
             stop: CancellationToken::new(),
+            storing: RwLock::new(()),
             reports_due: Mutex::default(),
             channel_keys: Mutex::default(),
             queue: Arc::new(opened.queue),

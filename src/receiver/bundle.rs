@@ -130,6 +130,7 @@ impl<'a> Bundle<'a> {
         if items.is_empty() {
             return Ok(());
         }
+        let _until_named = self.receiver.hub.storing.read().await;
         let storage = Arc::clone(&self.receiver.hub.storage);
         self.receiver.hub.metrics.syncs.one();
         tokio::task::spawn_blocking(move || storage.put_many(&items)).await??;

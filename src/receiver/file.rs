@@ -369,6 +369,7 @@ impl ActiveFile {
 
     /// Makes the file visible; `false` when the disk would not have it.
     async fn commit(self: &Arc<Self>, receiver: &Arc<Receiver>) -> Result<bool, ReceiverError> {
+        let _until_named = self.hub.storing.read().await;
         let assembly = self.assembly();
         if let Err(error) = tokio::task::spawn_blocking(move || assembly.commit()).await? {
             self.sync_failed(&error.to_string());

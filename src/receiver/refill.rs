@@ -157,6 +157,7 @@ impl Receiver {
     async fn without_empty(&self, files: Vec<Data>) -> Result<Vec<Data>, ReceiverError> {
         let (empty, rest): (Vec<Data>, Vec<Data>) = files.into_iter().partition(|f| f.size == 0);
         if let Some(first) = empty.first() {
+            let _until_named = self.hub.storing.read().await;
             let (storage, root) = (Arc::clone(&self.hub.storage), first.root);
             let storing = move || storage.put_many(&[(root, bytes::Bytes::new())]);
             tokio::task::spawn_blocking(storing).await??;
@@ -168,6 +169,7 @@ impl Receiver {
 
     /// Bytes that are in storage already, for whatever channel: nothing is fetched.
     async fn here_already(&self, data: &Data) -> Result<bool, ReceiverError> {
+        let _until_named = self.hub.storing.read().await;
         let (storage, root) = (Arc::clone(&self.hub.storage), data.root);
         if !tokio::task::spawn_blocking(move || storage.contains(&root)).await?? {
             return Ok(false);

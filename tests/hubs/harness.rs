@@ -17,6 +17,7 @@ use zotferry_protocol::identity::{BaseUrl, SignedLocation};
 
 pub(crate) struct TestHub {
     pub(crate) dir: PathBuf,
+    pub(crate) address: SocketAddr,
     pub(crate) service: Service,
 }
 
@@ -52,7 +53,7 @@ impl TestHub {
         std::fs::write(&path, config.to_string()).unwrap();
         let hub = Arc::new(Hub::open(&dir).await.unwrap());
         let service = Service::start(hub, listener).await.unwrap();
-        Self { dir, service }
+        Self { dir, address, service }
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
@@ -71,7 +72,7 @@ impl TestHub {
         let hub = Arc::new(Hub::open(&dir).await.unwrap());
         let listener = TcpListener::bind(address).await.unwrap();
         let service = Service::start(hub, listener).await.unwrap();
-        Self { dir, service }
+        Self { dir, address, service }
     }
 
     pub(crate) async fn channel(&self, nick: &str) -> Channel {

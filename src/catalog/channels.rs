@@ -157,22 +157,21 @@ impl Catalog {
     ) -> Result<Channel, CatalogError> {
         let quota = new.quota.map(integer).transpose()?;
         let mut tx = self.begin().await?;
-        let added =
-            sqlx::query(
-                "INSERT INTO channel (portable_id, guid, nick, public_pem, replica, quota, created)
+        let added = sqlx::query(
+            "INSERT INTO channel (portable_id, guid, nick, public_pem, replica, quota, created)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )
-            .bind(new.portable_id.as_str())
-            .bind(&new.guid)
-            .bind(&new.nick)
-            .bind(&new.public_pem)
-            .bind(new.replica.as_bytes())
-            .bind(quota)
-            .bind(integer(now.0)?)
-            .execute(&mut *tx)
-            .await
-            .map_err(CatalogError::from)
-            .map_err(|error| if error.is_taken() { CatalogError::ChannelTaken } else { error })?;
+        )
+        .bind(new.portable_id.as_str())
+        .bind(&new.guid)
+        .bind(&new.nick)
+        .bind(&new.public_pem)
+        .bind(new.replica.as_bytes())
+        .bind(quota)
+        .bind(integer(now.0)?)
+        .execute(&mut *tx)
+        .await
+        .map_err(CatalogError::from)
+        .map_err(|error| if error.is_taken() { CatalogError::ChannelTaken } else { error })?;
         let channel = channel_in(&mut tx, added.last_insert_rowid()).await?;
         self.commit(tx).await?;
         Ok(channel)

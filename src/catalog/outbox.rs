@@ -4,7 +4,7 @@
 //! has answered for (`locations`).
 //! Invariant: an entry edited twice is delivered once, as it is now; `through` is a number up to
 //! which nothing is missing, also where numbers were taken over by later edits.
-//! Spec: SYNC-2, SYNC-30 to SYNC-32.
+//! Spec: SYNC-5, SYNC-30, SYNC-31.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! (`export`), what is announced to whom (`clone_sync`).
 //! Invariant: the private key is on disk before the catalog knows the channel; a replica id is
 //! minted anew with every import.
-//! Spec: ID-1, ID-2, ID-7, ID-10.
+//! Spec: ID-1, ID-2, ID-6, ID-7, ID-20.
 
 pub mod export;
 mod hubzilla;

@@ -1,7 +1,7 @@
 //! Puts files and folders into a channel.
 //!
 //! Owns: batches: bytes durable first, then the catalog, then the clones hear. Not here: walking.
-//! Spec: SYNC-3, FILE-1.
+//! Spec: SYNC-3, FILE-5.
 
 use std::fs::File;
 use std::path::PathBuf;

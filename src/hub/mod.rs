@@ -10,7 +10,7 @@ mod grants;
 mod jobs;
 mod peers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -99,6 +99,8 @@ pub struct Hub {
     /// Whether partial files must be verified again before their chunks count: after an unclean
     /// stop, or with a new queue.
     pub recheck: bool,
+    /// Channels whose arrivals are about to be reported.
+    reports_due: Mutex<HashSet<i64>>,
     channel_keys: Mutex<HashMap<i64, Arc<PrivateKey>>>,
     _lock: Lock,
 }
@@ -144,6 +146,7 @@ impl Hub {
             news: AtomicBool::new(true),
             deliveries: Notify::new(),
             stop: CancellationToken::new(),
+            reports_due: Mutex::default(),
             channel_keys: Mutex::default(),
             queue: Arc::new(opened.queue),
             folder,

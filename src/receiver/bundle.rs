@@ -2,7 +2,7 @@
 //!
 //! Owns: their bytes until they are stored together. Not here: the exchange.
 //! Invariant: at most [`HOLD`] bytes wait to be stored.
-//! Spec: FETCH-8, FETCH-33.
+//! Spec: FETCH-8, FILE-10, STREAM-8.
 
 use std::sync::Arc;
 

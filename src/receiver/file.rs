@@ -3,7 +3,7 @@
 //! Owns: the transfer, its partial file, the jobs whose chunks are not durable yet. Not here: the
 //! decisions (the protocol's `transfer`), requests.
 //! Invariant: a job is done in the same batch that records its chunks as held, after the sync.
-//! Spec: FILE-10 to FILE-14, FETCH-27 to FETCH-31.
+//! Spec: FETCH-31 to FETCH-37, SYNC-10.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};

@@ -4,7 +4,7 @@
 //! file (its transfer).
 //! Invariant: the queue holds a few thousand files and the window of some large ones, however many
 //! are wanted.
-//! Spec: QUEUE-7.
+//! Spec: FETCH-1, QUEUE-2, QUEUE-8.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -211,7 +211,7 @@ impl Receiver {
         self.hub.metrics.last_commit_ms.last(self.hub.clock.now());
         let channels: BTreeSet<i64> = contents.iter().map(|(_, channel)| *channel).collect();
         for channel in channels {
-            self.hub.report_soon(channel).await?;
+            self.hub.report_soon(channel);
         }
         Ok(())
     }

@@ -38,6 +38,8 @@ pub(crate) fn set(
 impl TestHub {
     /// A new hub in a folder of its own, not yet serving: the port is taken when it starts.
     pub(crate) async fn new(dir: &Path, name: &str, change: Change) -> Self {
+        let filter = tracing_subscriber::EnvFilter::from_env("ZOTFERRY_LOG");
+        tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let dir = dir.join(name);

@@ -4,7 +4,7 @@
 //! clocks, disks; the caller does that outside the lock and says how it went.
 //! Invariant: a chunk is in one request at most; it is held only after a sync that began when its
 //! verified bytes were written; [`Output::Commit`] means that all chunks are held.
-//! Spec: FETCH-1 to FETCH-19, FILE-7 to FILE-12.
+//! Spec: FETCH-1 to FETCH-6, FETCH-31 to FETCH-37, FILE-9, FILE-10.
 //!
 //! ```text
 //!           job        request     verified      written      synced
@@ -54,7 +54,7 @@ impl Default for TransferConfig {
     }
 }
 
-/// The receiver of one file.
+/// The receiver of one file. All times are of one clock that is not set back.
 #[derive(Debug)]
 pub struct Transfer {
     root: Digest,
@@ -64,8 +64,9 @@ pub struct Transfer {
     syncs: Syncs,
     /// What is in requests: disjoint, one entry for each `Leased`.
     leases: Vec<ChunkRange>,
-    /// Pages whose bitmaps changed since they were recorded.
-    unrecorded: BTreeSet<u32>,
+    /// Pages whose bitmaps differ from those that are stored.
+    changed_pages: BTreeSet<u32>,
+    record_due: bool,
     /// Chunks that failed verification, by who sent them.
     bad: BTreeMap<i64, u32>,
     bytes_fetched: u64,
@@ -92,7 +93,8 @@ impl Transfer {
             pages: Pages::new(config.pages),
             syncs: Syncs::new(config.group),
             leases: Vec::new(),
-            unrecorded: BTreeSet::new(),
+            changed_pages: BTreeSet::new(),
+            record_due: false,
             bad: BTreeMap::new(),
             bytes_fetched: 0,
             bytes_twice: 0,
@@ -105,6 +107,12 @@ impl Transfer {
     /// When to poll although nothing happened.
     pub fn wake_at(&self) -> Option<Millis> {
         self.syncs.wake_at()
+    }
+
+    /// What is neither here nor asked for, whether or not its digests are known: what may be copied
+    /// from other content.
+    pub fn open(&self, range: ChunkRange) -> Vec<ChunkRange> {
+        runs(&self.chunks.those(range, &[State::Missing, State::Queued]))
     }
 
     /// FETCH-2: what still has to be asked for of a job's range; all of it goes into [`Input::Leased`]
@@ -150,6 +158,12 @@ impl Transfer {
     /// Whether all of a range is durable: a job for it is done.
     pub fn holds(&self, range: ChunkRange) -> bool {
         self.chunks.all(range, &[State::Held])
+    }
+
+    /// Chunks that still have to be read back from disk. While there are any, the stored bitmaps say
+    /// more than is known, and a stop does not count as a clean one.
+    pub fn unchecked(&self) -> u32 {
+        self.chunks.count(State::Suspect) + self.chunks.count(State::Checking)
     }
 
     /// The number of the partial file: how many were abandoned before it.

@@ -17,13 +17,17 @@ impl Transfer {
             .or_else(|| self.pages.ask().map(Output::NeedDigests))
     }
 
+    /// FETCH-34: bitmaps follow syncs, and the end of reading back.
     fn record(&mut self) -> Option<Output> {
-        let pages = std::mem::take(&mut self.unrecorded);
-        let bits = |page| HeldBits { page, bits: self.chunks.held_bits(page) };
-        (!pages.is_empty()).then(|| Output::Record(pages.into_iter().map(bits).collect()))
+        if !std::mem::take(&mut self.record_due) || self.changed_pages.is_empty() {
+            return None;
+        }
+        let pages = std::mem::take(&mut self.changed_pages).into_iter();
+        let bits = |page| HeldBits { page, bits: self.chunks.recorded(page).to_vec() };
+        Some(Output::Record(pages.map(bits).collect()))
     }
 
-    /// FILE-12: a file is committed when, and only when, all of its chunks are held.
+    /// FETCH-37: a file is committed when, and only when, all of its chunks are held.
     fn commit(&mut self) -> Option<Output> {
         let whole = self.chunks.count(State::Held) == self.chunks.total();
         (whole && !std::mem::replace(&mut self.committed, whole)).then_some(Output::Commit)
@@ -34,7 +38,7 @@ impl Transfer {
         self.syncs.begin(now, here == self.chunks.total()).map(Output::Sync)
     }
 
-    /// FETCH-16: reads back what may be on disk, page by page.
+    /// FETCH-35: reads back what may be on disk, page by page.
     fn recheck(&mut self) -> Option<Output> {
         let room = self.config.window.saturating_sub(self.chunks.count(State::Checking));
         let page = page_of(self.chunks.first(State::Suspect)?);

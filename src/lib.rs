@@ -11,6 +11,7 @@ pub mod config;
 pub mod files;
 pub mod hub;
 pub mod keys;
+pub mod local;
 pub mod metrics;
 pub mod packets;
 pub mod queue;

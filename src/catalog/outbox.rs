@@ -106,6 +106,15 @@ impl Catalog {
         Ok(Arrivals { through: through(contents.len(), limit, last, head), contents })
     }
 
+    /// The contents of entries, superseded ones left out, by entry.
+    pub async fn contents_of(
+        &self,
+        channel: ChannelNo,
+        rows: &[Attach],
+    ) -> Result<HashMap<ResourceId, Vec<Data>>, CatalogError> {
+        contents_of(&mut self.snapshot().await?, channel, rows).await
+    }
+
     /// The last numbers of a channel.
     pub async fn heads(&self, channel: ChannelNo) -> Result<Heads, CatalogError> {
         heads(&mut self.snapshot().await?, channel).await

@@ -48,7 +48,9 @@ pub enum PutEvent {
     Done {
         /// Its place in the channel.
         path: String,
-        /// Its bytes.
+        /// Whether it is a folder.
+        folder: bool,
+        /// Its bytes; 0 for a folder.
         size: u64,
         /// `created`, `replaced` or `unchanged`.
         change: String,
@@ -119,7 +121,12 @@ async fn enter(
     for (file, filed) in files.iter().zip(filed) {
         let path = [&file.folders[..], &[file.name.clone()]].concat().join("/");
         let event = match filed {
-            Ok(filed) => PutEvent::Done { path, size: file.size, change: word(&filed.change) },
+            Ok(filed) => PutEvent::Done {
+                path,
+                folder: file.is_folder,
+                size: if file.is_folder { 0 } else { file.size },
+                change: word(&filed.change),
+            },
             Err(clash) => PutEvent::Skipped(Skipped { path, reason: clash.to_string() }),
         };
         events.send(event).await.ok();

@@ -91,6 +91,9 @@ async fn operations(
     for operation in &sync.operations {
         reports.push(report(operation, changes.take(operation, &mut room)));
     }
+    if !changes.wants.is_empty() {
+        hub.metrics.first_wanted_ms.first(hub.clock.now());
+    }
     let rows = changes.rows();
     apply.upsert_attach(channel.id, &rows).await.map_err(|e| unavailable(&e))?;
     let wanted = apply

@@ -210,6 +210,7 @@ impl Receiver {
         let ids: Vec<i64> = contents.iter().map(|(id, _)| *id).collect();
         self.hub.catalog.mark_present(&ids).await?;
         self.hub.metrics.files_committed.add(ids.len() as u64);
+        self.hub.metrics.last_commit_ms.last(self.hub.clock.now());
         let channels: BTreeSet<i64> = contents.iter().map(|(_, channel)| *channel).collect();
         for channel in channels {
             self.hub.report_soon(channel);

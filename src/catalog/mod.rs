@@ -36,6 +36,7 @@ mod error;
 mod filing;
 mod hub;
 mod locations;
+mod migrations;
 mod open;
 mod outbox;
 mod put;

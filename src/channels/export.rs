@@ -3,7 +3,7 @@
 //! Owns: what is in the file. Not here: its encryption (`sealed`), what a hub does with an identity
 //! (`adopt`).
 //! Invariant: an identity that comes out of a file belongs together: guid, keys, id, key size.
-//! Spec: ID-17 to ID-19.
+//! Spec: ID-1, ID-2, ID-20 for what comes out of the file; the file itself is local to this program.
 
 use std::sync::Arc;
 
@@ -196,7 +196,7 @@ mod tests {
         Arc::new(Hub::open(dir).await.expect("opened"))
     }
 
-    /// ID-17, ID-18: an exported channel is the same channel elsewhere, and knows where it lives.
+    /// An exported channel is the same channel elsewhere, and knows where it lives.
     #[tokio::test]
     async fn an_identity_goes_to_another_hub() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(urls, ["http://127.0.0.1:9002", "http://127.0.0.1:9001"]);
     }
 
-    /// ID-19: the hubs of a Hubzilla channel are kept, and nothing is queued for them.
+    /// The hubs of a Hubzilla channel are kept, and nothing is queued for them.
     #[tokio::test]
     async fn hubs_of_a_hubzilla_channel_are_not_announced_to() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -239,7 +239,7 @@ mod tests {
         assert!(hub.queue.is_empty());
     }
 
-    /// ID-18: an identity whose parts are from different channels is refused.
+    /// An identity whose parts are from different channels is refused.
     #[test]
     fn parts_of_different_channels_are_refused() {
         let contents = || {

@@ -1,7 +1,7 @@
 //! A plain identity export of Hubzilla: JSON with the private key in the open.
 //!
 //! Owns: which of its fields count. Not here: the rest of a Hubzilla channel.
-//! Spec: ID-19.
+//! Spec: ID-1, ID-2.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -91,7 +91,7 @@ mod tests {
         open(ALICE.replacen(from, to, 1).as_bytes())
     }
 
-    /// ID-19: the channel keeps its id and key.
+    /// The channel keeps its id and key.
     #[test]
     fn an_export_of_hubzilla_is_the_same_channel() {
         let opened = open(ALICE.as_bytes()).expect("opens");
@@ -107,7 +107,7 @@ mod tests {
         assert!(opened.plain, "a file with an open key is to be destroyed");
     }
 
-    /// ID-19: guid, signature, id and keys belong together.
+    /// Guid, signature, id and keys belong together.
     #[test]
     fn what_does_not_belong_together_is_refused() {
         for (from, to, says) in [

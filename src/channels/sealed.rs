@@ -8,7 +8,7 @@
 //! `magic 12 | version 1 | memory KiB 4 | passes 4 | lanes 4 | salt 16 | nonce 24 | length 4 |
 //! ciphertext and tag | SHA-256 of all before`, numbers big-endian. The checksum tells a damaged
 //! file from a wrong passphrase; it says nothing about the secret.
-//! Spec: ID-18.
+//! Not part of the specification: the file is this program's own.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::rand;
@@ -203,7 +203,7 @@ mod tests {
         file
     }
 
-    /// ID-18: the passphrase opens the file, and only the passphrase.
+    /// The passphrase opens the file, and only the passphrase.
     #[test]
     fn a_sealed_secret_opens_with_its_passphrase_only() {
         let file = example();
@@ -213,7 +213,7 @@ mod tests {
         assert_ne!(file, example(), "salt and nonce are fresh each time");
     }
 
-    /// ID-18: whatever byte is not as it was written, the file does not open, and is not taken for
+    /// Whatever byte is not as it was written, the file does not open, and is not taken for
     /// a wrong passphrase.
     #[test]
     fn every_flipped_byte_is_damage() {
@@ -226,7 +226,7 @@ mod tests {
         }
     }
 
-    /// ID-18: who changes the file and its checksum too meets the authentication of head and secret.
+    /// Who changes the file and its checksum too meets the authentication of head and secret.
     #[test]
     fn a_flipped_byte_with_a_new_checksum_is_not_opened() {
         let file = example();
@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    /// ID-18: a cut file says so, wherever it was cut.
+    /// A cut file says so, wherever it was cut.
     #[test]
     fn a_cut_file_says_how_much_is_missing() {
         let file = example();
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(open(&file[..5], "correct horse"), Err(SealError::Foreign));
     }
 
-    /// ID-18: parameters are bounded before any memory is taken.
+    /// Parameters are bounded before any memory is taken.
     #[test]
     fn absurd_parameters_are_refused_at_once() {
         for (at, bytes) in [(13, u32::MAX), (17, u32::MAX), (21, 0x00ff_ffff), (13, 0), (17, 0)] {
@@ -262,7 +262,7 @@ mod tests {
         }
     }
 
-    /// ID-18: later versions and other files are named as such.
+    /// Later versions and other files are named as such.
     #[test]
     fn other_files_are_told_apart() {
         let mut file = example();

@@ -5,6 +5,7 @@
 //! Invariant: names that came from other hubs are escaped before a terminal sees them.
 
 mod channel;
+mod demo;
 mod exit;
 mod get;
 mod hub;
@@ -21,10 +22,12 @@ mod signals;
 mod status;
 mod transfers;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
 use tracing_subscriber::EnvFilter;
 
 use exit::{Exit, Failure};
@@ -54,6 +57,7 @@ enum Command {
     Retry(retry::Retry),
     Pause(pause::Pause),
     Resume(pause::Resume),
+    Demo(demo::Demo),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -86,6 +90,10 @@ Environment:
 /// Does what the command line says.
 pub(crate) async fn run() -> ExitCode {
     let cli = Cli::parse();
+    if !matches!(cli.command, Command::Get(_) | Command::Man(_)) {
+        // Whatever is made from here on is its owner's alone.
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    }
     log(matches!(cli.command, Command::Hub(_)));
     match cli.command.run(&cli.dir).await {
         Ok(exit) => exit.into(),
@@ -110,6 +118,7 @@ impl Command {
             Self::Retry(retry) => retry.run(dir).await,
             Self::Pause(pause) => pause.run(dir).await,
             Self::Resume(resume) => resume.run(dir).await,
+            Self::Demo(demo) => demo.run().await,
             Self::Completions(completions) => completions.run(),
             Self::Man(man) => man.run(),
         }
@@ -121,7 +130,11 @@ fn log(hub: bool) {
     let default = if hub { "info,sled=warn,sqlx=warn" } else { "warn" };
     let filter =
         EnvFilter::try_from_env("ZOTFERRY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 #[cfg(test)]

@@ -23,6 +23,14 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec_named(value).expect("protocol types always encode")
 }
 
+/// PKT-2: [`decode`] of bytes that have to be a map. The decoder would take an array of a type's fields too.
+pub fn decode_map<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
+    if bytes.len() <= MAX_PACKET && !raw::is_map(bytes) {
+        return Err(Refusal::with(Code::Malformed, "not a map"));
+    }
+    decode(bytes)
+}
+
 /// One value from exactly these bytes.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
     if bytes.len() > MAX_PACKET {

@@ -3,7 +3,7 @@
 //! Owns: the signature over a packet's exact bytes, who it is from and for, and when it counts.
 //! Not here: which keys are known, what was seen before (the caller keeps both).
 //! Invariant: only this file can make a [`Verified`]; a body is not parsed before its signature holds.
-//! Spec: PKT-1, PKT-5, SIGN-1 to SIGN-12.
+//! Spec: PKT-1 to PKT-8, SIGN-1 to SIGN-8, SIGN-11, SIGN-13, SIGN-14, ID-12.
 
 use std::ops::Deref;
 
@@ -17,7 +17,7 @@ use crate::packets::Packet;
 use crate::refusal::{Code, Refusal};
 
 /// PKT-5: the envelope version of this specification.
-pub const VERSION: u8 = 1;
+pub const VERSION: u64 = 1;
 /// PKT-5: the one algorithm, RSASSA-PKCS1-v1_5 with SHA-256.
 pub const ALGORITHM: &str = "rsa-sha256";
 /// SIGN-6: how far ahead of the receiver's clock `at` may lie, in ms.
@@ -29,7 +29,7 @@ pub const REMEMBER: u64 = 5 * 60 * 1000;
 
 #[derive(Serialize, Deserialize)]
 struct Envelope<'a> {
-    v: u8,
+    v: u64,
     #[serde(borrow)]
     alg: &'a str,
     key: SiteId,
@@ -134,9 +134,9 @@ pub fn seal(
 /// An envelope of the right shape. Nothing in it is believed yet.
 pub struct Sealed<'a>(Envelope<'a>);
 
-/// PKT-1 to PKT-5: size and shape.
+/// PKT-2 to PKT-5: size and shape.
 pub fn open(bytes: &[u8]) -> Result<Sealed<'_>, Refusal> {
-    let envelope: Envelope<'_> = codec::decode(bytes)?;
+    let envelope: Envelope<'_> = codec::decode_map(bytes)?;
     if envelope.v != VERSION || envelope.alg != ALGORITHM {
         return Err(Code::UnsupportedVersion.into());
     }
@@ -154,12 +154,12 @@ impl<'a> Sealed<'a> {
         self.0.location.map(|bytes| codec::decode_owned(bytes))
     }
 
-    /// SIGN-4: the signature holds; SIGN-5: it is for me.
+    /// SIGN-4: the signature holds; SIGN-13: `from` is the signer; SIGN-5: it is for me.
     pub fn authenticate(self, key: &PublicKey, me: &SiteId) -> Result<Authentic<'a>, Refusal> {
         if !key.verifies(&message(&self.0.key, self.0.body), self.0.sig) {
             return Err(Code::BadSignature.into());
         }
-        let header: Header = codec::decode(self.0.body)?;
+        let header: Header = codec::decode_map(self.0.body)?;
         if header.from.hub != self.0.key {
             return Err(Refusal::with(Code::BadSignature, "`from` is not the signer"));
         }

@@ -3,7 +3,7 @@
 //! Owns: how frames are written, read from any split of the bytes, and planned. Not here: whether
 //! the bytes are right (see `merkle`), what to ask for next (see `transfer`), sockets.
 //! Invariant: a response cut anywhere loses nothing of what had arrived.
-//! Spec: FETCH-10 to FETCH-24.
+//! Spec: FETCH-10 to FETCH-18, FETCH-20, FETCH-21.
 //!
 //! A response is a sequence of MessagePack arrays:
 //!

@@ -2,7 +2,7 @@
 //!
 //! Owns: the one function from a file's size to its chunk size. Not here: digests (see `merkle`).
 //! Invariant: equal sizes are cut equally everywhere, so equal bytes have equal roots.
-//! Spec: FILE-1 to FILE-6.
+//! Spec: FILE-1 to FILE-3, FILE-6.
 
 use serde::{Deserialize, Serialize};
 

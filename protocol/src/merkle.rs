@@ -3,7 +3,7 @@
 //! Owns: leaf and node digests, roots, the path of a page, its verification. Not here: how a file
 //! is cut (see `manifest`), who sent a page, where digests are kept.
 //! Invariant: a page counts only at its own place in a tree of exactly the announced size.
-//! Spec: FILE-7 to FILE-14; RFC 9162 sections 2.1.1 and 2.1.3.
+//! Spec: FILE-6 to FILE-8, FILE-10 to FILE-12; RFC 9162 sections 2.1.1 and 2.1.3.
 
 use sha2::{Digest as _, Sha256};
 

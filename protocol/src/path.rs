@@ -3,7 +3,7 @@
 //! Owns: what was learnt about the path, and for how long it holds; `answer` judges the answers.
 //! Not here: chunks kept when falling back (see `transfer`), connections, clocks.
 //! Invariant: what was learnt holds for an hour, then streaming is tried again.
-//! Spec: STREAM-5 to STREAM-12.
+//! Spec: STREAM-5, STREAM-9 to STREAM-11.
 
 mod answer;
 

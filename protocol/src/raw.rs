@@ -78,15 +78,19 @@ pub fn value_len(bytes: &[u8], depth: usize) -> Result<usize, RawError> {
     }
 }
 
+/// Whether the value that starts here is a map.
+pub fn is_map(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(0x80..=0x8f | 0xde | 0xdf))
+}
+
 /// The entries of a map with text keys, each value as its raw bytes.
 pub fn entries(map: &[u8], depth: usize) -> Result<Vec<(&str, &[u8])>, RawError> {
-    let is_map = matches!(map.first(), Some(0x80..=0x8f | 0xde | 0xdf));
+    if !is_map(map) {
+        return Err(RawError::NotAMap);
+    }
     let Shape::Nested(mut at, children) = shape(map)? else {
         return Err(RawError::NotAMap);
     };
-    if !is_map {
-        return Err(RawError::NotAMap);
-    }
     let mut out = Vec::new();
     for _ in 0..children / 2 {
         let key = take(map, &mut at, depth)?;

@@ -2,7 +2,7 @@
 //!
 //! Owns: refusal codes, their HTTP status, their sentence and whether asking again can help.
 //! Not here: who refuses what when (see `envelope` and the hub's handlers).
-//! Spec: REF-1 to REF-6; the table of `spec/refusals.md`.
+//! Spec: REF-1, REF-4; the table of `spec/refusals.md`.
 
 use std::fmt;
 
@@ -82,22 +82,22 @@ refusals! {
     NotForMe = 23, "not-for-me", "SIGN-5", 403, Never, "the packet is addressed to another hub";
     BadKey = 24, "bad-key", "ID-5", 401, Never, "the key's size or exponent is not acceptable";
     ChallengeFailed = 25, "challenge-failed", "ID-14", 403, Later, "the location did not answer its challenge";
-    BadLocation = 26, "bad-location", "ID-10", 400, Never, "the location record does not hold";
+    BadLocation = 26, "bad-location", "ID-8", 400, Never, "the location record does not hold";
     NotAClone = 30, "not-a-clone", "SYNC-1", 403, Later, "the asking hub is not a listed clone of the channel";
     UnknownChannel = 31, "unknown-channel", "SYNC-2", 404, Later, "the channel does not live on this hub";
     QuotaExceeded = 32, "quota-exceeded", "SYNC-12", 403, Later, "the channel's quota on this hub is exhausted";
     NoSpace = 33, "no-space", "SYNC-13", 503, Later, "this hub has no disk space for the file";
-    UnknownResource = 40, "unknown-resource", "FETCH-5", 404, Elsewhere, "no such resource, role and root in this channel";
-    Gone = 41, "gone", "FETCH-6", 410, Elsewhere, "this root was superseded and is no longer kept";
+    UnknownResource = 40, "unknown-resource", "FETCH-28", 404, Elsewhere, "no such resource, role and root in this channel";
+    Gone = 41, "gone", "FETCH-29", 410, Elsewhere, "this root was superseded and is no longer kept";
     Superseded = 42, "superseded", "SYNC-9", 409, Never, "a newer version is already here";
-    NotHere = 43, "not-here", "FETCH-7", 404, Elsewhere, "the file is known here but its bytes have not arrived yet";
+    NotHere = 43, "not-here", "FETCH-30", 404, Elsewhere, "the file is known here but its bytes have not arrived yet";
     BadContent = 44, "bad-content", "FILE-12", 422, Elsewhere, "the bytes do not match the manifest";
     BadRange = 45, "bad-range", "FETCH-8", 400, Never, "the asked range lies outside the file or the limits";
     BadName = 50, "bad-name", "SYNC-6", 400, Never, "a name is empty, longer than 255 bytes, reserved, or holds '/' or NUL";
     UnsupportedOperation = 51, "unsupported-operation", "SYNC-4", 400, Later, "this operation is not supported by this hub";
     BadPlace = 52, "bad-place", "SYNC-5", 400, Never, "the parents of an entry do not lead to the top";
-    TooMany = 60, "too-many", "QUEUE-6", 429, Later, "too many requests; come back later";
-    Unavailable = 61, "unavailable", "QUEUE-5", 503, Later, "this hub cannot answer now; come back later";
+    TooMany = 60, "too-many", "QUEUE-10", 429, Later, "too many requests; come back later";
+    Unavailable = 61, "unavailable", "QUEUE-11", 503, Later, "this hub cannot answer now; come back later";
 }
 
 impl fmt::Display for Code {

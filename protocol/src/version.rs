@@ -4,7 +4,7 @@
 //! version of, conflict copies, clocks.
 //! Invariant: merging is the same whatever the order, the grouping or the repetition, on every clone.
 //! Invariant: no version is ever made that a peer would refuse to decode.
-//! Spec: SYNC-20 to SYNC-29.
+//! Spec: SYNC-20 to SYNC-26.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! whether an item may be served.
 //! Invariant: the frames of successive responses, each resumed where the last one stopped, join
 //! without a gap and without an overlap.
-//! Spec: FETCH-15 to FETCH-21.
+//! Spec: FETCH-14 to FETCH-18, FETCH-20, FETCH-21.
 
 use super::{End, Frame, MAX_FRAME, Resume, ResumeError};
 
@@ -41,7 +41,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Goes on at `from`; at most `budget` bytes of payload (frame headers are not counted).
+    /// FETCH-18, FETCH-21: goes on at `from`; at most `budget` bytes of payload (frame headers are not counted).
     pub fn new(wanted: Vec<Wanted>, from: Resume, budget: u64) -> Result<Self, ResumeError> {
         let next = usize::try_from(from.chunks).map_err(|_| ResumeError::OutsideRequest)?;
         let inside = match wanted.get(next) {
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(steps(&[], (0, 0), u64::MAX), "done");
     }
 
-    /// FETCH-16: the budget ends a response anywhere; exactly used up by the last byte it is done.
+    /// FETCH-16, FETCH-18: the budget ends a response anywhere; exactly used up by the last byte it is done.
     #[test]
     fn the_budget_ends_a_response_with_limit() {
         let list = [(0, 0, 10), (0, 1, 10)];

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a [`PublicKey`] has 2048 to 8192 bits and a sane exponent, and its PEM is in the one
 //! form that is hashed, so that one key has one id.
-//! Spec: ID-1 to ID-6.
+//! Spec: ID-1 to ID-3, ID-5.
 
 use std::fmt;
 

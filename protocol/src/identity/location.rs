@@ -1,7 +1,7 @@
 //! Location records: this channel lives at that hub, signed by both.
 //!
 //! Invariant: a [`VerifiedLocation`] carries both signatures and they hold; only `verify` makes one.
-//! Spec: ID-7 to ID-13.
+//! Spec: ID-7 to ID-10.
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 //!
 //! Owns: keys and their limits, ids derived from keys, base URLs, location records. Not here:
 //! private keys, storage of any of it, the requests that carry a challenge.
-//! Spec: ID-1 to ID-16.
+//! Spec: ID-1 to ID-5, ID-7 to ID-10, ID-19.
 
 mod key;
 mod location;

@@ -1,7 +1,7 @@
 //! A hub's base URL in its one normalised form.
 //!
 //! Invariant: two spellings of one hub give the same text, so they give the same site id.
-//! Spec: ID-4.
+//! Spec: ID-4, ID-19.
 
 use std::fmt;
 
@@ -89,7 +89,7 @@ impl fmt::Debug for BaseUrl {
 }
 
 impl<'de> Deserialize<'de> for BaseUrl {
-    /// On the wire only the normalised form is accepted.
+    /// ID-19: on the wire only the normalised form is accepted.
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
         let url = Self::parse(&text).map_err(de::Error::custom)?;

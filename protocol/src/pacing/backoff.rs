@@ -10,14 +10,14 @@ pub struct Backoff {
 }
 
 impl Default for Backoff {
-    /// QUEUE-2: 5 seconds to 1 hour.
+    /// QUEUE-4: 5 seconds to 1 hour.
     fn default() -> Self {
         Self { base: 5000, max: 3_600_000 }
     }
 }
 
 impl Backoff {
-    /// QUEUE-3: ms to wait after failed attempt number `attempt` (the first is 0): the upper half
+    /// QUEUE-4: ms to wait after failed attempt number `attempt` (the first is 0): the upper half
     /// of [`Self::ceiling`], where `jitter`, any random number, chooses. What failed together is
     /// so not tried again together, and nothing is tried again at once.
     pub fn delay(&self, attempt: u32, jitter: u64) -> u64 {
@@ -37,7 +37,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    /// QUEUE-2: waits double from 5 s and stop at one hour, however often it failed.
+    /// QUEUE-4: waits double from 5 s and stop at one hour, however often it failed.
     #[test]
     fn ceilings_double_up_to_the_longest() {
         let backoff = Backoff::default();
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(ceilings, [5000, 10_000, 20_000, 2_560_000, hour, hour, hour, hour]);
     }
 
-    /// QUEUE-3: jitter spreads over the upper half of the wait and never leaves it.
+    /// QUEUE-4: jitter spreads over the upper half of the wait and never leaves it.
     #[test]
     fn jitter_stays_in_the_upper_half() {
         let backoff = Backoff::default();

@@ -2,7 +2,7 @@
 //!
 //! Many connections help where each one is held back (loss, a long way, a cap for each); where the
 //! line or a processor is the limit they only cost. Which of both it is cannot be seen, so it is tried.
-//! Spec: FETCH-21 to FETCH-23.
+//! Spec: FETCH-41 to FETCH-43.
 
 use crate::ids::Millis;
 
@@ -66,7 +66,7 @@ impl Climb {
         }
     }
 
-    /// FETCH-23: trouble halves the level; the way back is one step an epoch. A probe from just
+    /// FETCH-43: trouble halves the level; the way back is one step an epoch. A probe from just
     /// below known trouble that meets it again goes back to where it began.
     pub(super) fn halve(&mut self, now: Millis) {
         match self.phase {
@@ -83,7 +83,7 @@ impl Climb {
         self.wait(now);
     }
 
-    /// FETCH-21: when it is time, doubles the level to see whether that pays.
+    /// FETCH-41: when it is time, doubles the level to see whether that pays.
     fn probe(&mut self, now: Millis, goodput: u64) {
         if now < self.probe_at || self.level == self.max {
             return;
@@ -92,7 +92,7 @@ impl Climb {
         self.move_to(self.level.saturating_mul(2).min(self.max));
     }
 
-    /// FETCH-22: keeps a doubling that brought 1.3 times as much, and tries the next at once.
+    /// FETCH-42: keeps a doubling that brought 1.3 times as much, and tries the next at once.
     fn judge(&mut self, now: Millis, from: u32, before: u64, goodput: u64) {
         self.phase = Phase::Level;
         if grew_less(goodput, before, 130) {

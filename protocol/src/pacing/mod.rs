@@ -3,7 +3,7 @@
 //! Owns: what was learnt about one origin. Not here: clocks, sockets, which chunks to ask for.
 //! Invariant: between `min` and `max` requests are in flight, and none starts during a pause that
 //! the origin asked for.
-//! Spec: FETCH-20 to FETCH-26; QUEUE-1 to QUEUE-3 for [`Backoff`].
+//! Spec: FETCH-40 to FETCH-46; QUEUE-4 for [`Backoff`].
 
 mod backoff;
 mod climb;
@@ -212,12 +212,12 @@ impl Pacer {
         }
     }
 
-    /// FETCH-24: a Retry-After is honoured, within [`MAX_PAUSE`]; pauses never shorten each other.
+    /// FETCH-44: a Retry-After is honoured, within [`MAX_PAUSE`]; pauses never shorten each other.
     fn pause(&mut self, now: Millis, ms: u64) {
         self.paused_until = self.paused_until.max(now.plus(ms.min(MAX_PAUSE)));
     }
 
-    /// FETCH-23: halves the requests in flight, once for all that fail for the same cause.
+    /// FETCH-43: halves the requests in flight, once for all that fail for the same cause.
     fn trouble(&mut self, now: Millis) {
         let epoch = self.meter.epoch_ms();
         if self.trouble_at.is_some_and(|at| now.since(at) < epoch) {

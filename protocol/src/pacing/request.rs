@@ -1,6 +1,6 @@
 //! How much one request asks for.
 //!
-//! Spec: FETCH-25, FETCH-26.
+//! Spec: FETCH-45, FETCH-46.
 
 use super::PacingConfig;
 
@@ -30,7 +30,7 @@ impl RequestSize {
         }
     }
 
-    /// FETCH-25: an answer that is cut after `bytes` teaches what is useful to ask for.
+    /// FETCH-45: an answer that is cut after `bytes` teaches what is useful to ask for.
     pub(super) fn cut_after(&mut self, bytes: u64) {
         self.answer_limit = self.answer_limit.max(Some(bytes));
     }
@@ -41,7 +41,7 @@ impl RequestSize {
         self.accepted = self.accepted.saturating_add(bytes / 32);
     }
 
-    /// FETCH-26: after a 413, half of what would have been asked for.
+    /// FETCH-46: after a 413, half of what would have been asked for.
     pub(super) fn too_large(&mut self, config: &PacingConfig, level: u32) {
         self.accepted = self.next(config, u64::MAX, level) / 2;
     }

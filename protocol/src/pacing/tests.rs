@@ -7,7 +7,7 @@ const MB: f64 = 1e6;
 const GIB: u64 = 1 << 30;
 const CHUNK: u64 = MIN_CHUNK as u64;
 
-/// FETCH-20: a start with four requests, each for a little.
+/// FETCH-40: a start with four requests, each for a little.
 #[test]
 fn begins_with_four_requests_of_four_mebibytes() {
     let pacer = Pacer::new(PacingConfig::default());
@@ -16,7 +16,7 @@ fn begins_with_four_requests_of_four_mebibytes() {
     assert_eq!(pacer.wake_at(Millis(0)), None);
 }
 
-/// FETCH-21: 100 ms and 1 % loss leave each connection about 1.4 Mbit/s: 32 of them within 8 s.
+/// FETCH-41: 100 ms and 1 % loss leave each connection about 1.4 Mbit/s: 32 of them within 8 s.
 #[test]
 fn a_long_lossy_path_gets_32_connections_within_8_seconds() {
     let run = Run::new(Path::lossy(100, 0.175 * MB), GIB).until(60_000);
@@ -25,7 +25,7 @@ fn a_long_lossy_path_gets_32_connections_within_8_seconds() {
     assert_eq!(run.pacer.level(), 32);
 }
 
-/// FETCH-21: 20 ms and 0.1 % loss: 32 connections in less than two seconds, connecting included.
+/// FETCH-41: 20 ms and 0.1 % loss: 32 connections in less than two seconds, connecting included.
 #[test]
 fn a_short_lossy_path_gets_32_connections_soon() {
     let run = Run::new(Path::lossy(20, 2.8 * MB), GIB).until(8000);
@@ -34,7 +34,7 @@ fn a_short_lossy_path_gets_32_connections_soon() {
     assert_eq!(run.pacer.level(), 32);
 }
 
-/// FETCH-22: where a processor or the line is the limit, more connections are tried briefly, in
+/// FETCH-42: where a processor or the line is the limit, more connections are tried briefly, in
 /// longer and longer intervals, and not kept.
 #[test]
 fn a_limited_path_stays_at_four() {
@@ -46,7 +46,7 @@ fn a_limited_path_stays_at_four() {
     }
 }
 
-/// FETCH-22: a single file of 2 GiB over loopback is over before much was tried.
+/// FETCH-42: a single file of 2 GiB over loopback is over before much was tried.
 #[test]
 fn a_short_transfer_visits_eight_at_most() {
     let run = Run::new(Path::clean(0, 1300.0 * MB), 2 * GIB).until(60_000);
@@ -54,7 +54,7 @@ fn a_short_transfer_visits_eight_at_most() {
     assert_eq!(run.above(8), 0, "{:?}", run.levels);
 }
 
-/// FETCH-25: a proxy that cuts every answer at 1 MiB, or an origin's limit of 64 KiB, is no trouble.
+/// FETCH-45: a proxy that cuts every answer at 1 MiB, or an origin's limit of 64 KiB, is no trouble.
 #[test]
 fn cuts_with_progress_do_not_reduce_the_level() {
     for cut in [1 << 20, 64 << 10] {
@@ -66,7 +66,7 @@ fn cuts_with_progress_do_not_reduce_the_level() {
     }
 }
 
-/// FETCH-25: an answer longer than the learnt limit shows that the limit is gone.
+/// FETCH-45: an answer longer than the learnt limit shows that the limit is gone.
 #[test]
 fn a_longer_answer_unlearns_the_limit() {
     let mut pacer = measured(64 << 20);
@@ -76,7 +76,7 @@ fn a_longer_answer_unlearns_the_limit() {
     assert_eq!(pacer.request_bytes(GIB), GIB / 8);
 }
 
-/// FETCH-23: an origin that allows six requests at a time is used with nearly six, and is seldom
+/// FETCH-43: an origin that allows six requests at a time is used with nearly six, and is seldom
 /// made to say 429.
 #[test]
 fn an_origin_with_a_request_limit_is_used_just_below_it() {
@@ -86,7 +86,7 @@ fn an_origin_with_a_request_limit_is_used_just_below_it() {
     assert!(run.arrived as f64 > 0.6 * 6.0 * MB * 300.0, "{} bytes: {:?}", run.arrived, run.levels);
 }
 
-/// FETCH-24: nothing starts before a Retry-After is over; it is bounded to ten minutes.
+/// FETCH-44: nothing starts before a Retry-After is over; it is bounded to ten minutes.
 #[test]
 fn retry_after_is_honoured_and_bounded() {
     for (asked, honoured) in [(30_000, 30_000), (86_400_000, MAX_PAUSE)] {
@@ -101,7 +101,7 @@ fn retry_after_is_honoured_and_bounded() {
     }
 }
 
-/// FETCH-23: what fails together has one cause and halves once; a lasting failure reaches the least.
+/// FETCH-43: what fails together has one cause and halves once; a lasting failure reaches the least.
 #[test]
 fn failures_halve_once_for_each_cause() {
     let mut pacer = Pacer::new(PacingConfig { start: 32, ..PacingConfig::default() });
@@ -116,7 +116,7 @@ fn failures_halve_once_for_each_cause() {
     assert_eq!(pacer.level(), 1);
 }
 
-/// FETCH-24: an origin that answers nothing is asked less and less often, then at full pace again.
+/// FETCH-44: an origin that answers nothing is asked less and less often, then at full pace again.
 #[test]
 fn a_dead_origin_is_asked_seldom_and_comes_back() {
     let path = Path { dead: 20_000..620_000, ..Path::lossy(20, 2.8 * MB) };
@@ -126,7 +126,7 @@ fn a_dead_origin_is_asked_seldom_and_comes_back() {
     assert!(run.pacer.level() >= 30, "{:?}", run.levels);
 }
 
-/// FETCH-26: a 413 halves what is asked for until it is accepted.
+/// FETCH-46: a 413 halves what is asked for until it is accepted.
 #[test]
 fn requests_shrink_after_413() {
     let path = Path { too_large: Some(5 << 20), ..Path::clean(20, 100.0 * MB) };
@@ -136,7 +136,7 @@ fn requests_shrink_after_413() {
     assert!(run.refused * 4 < accepted, "{} refused, {accepted} accepted", run.refused);
 }
 
-/// FETCH-25: a request is worth about four seconds of its connection, and never less than a chunk.
+/// FETCH-45: a request is worth about four seconds of its connection, and never less than a chunk.
 #[test]
 fn requests_follow_the_measured_rate() {
     let run = Run::new(Path::lossy(20, 2.8 * MB), 20 * GIB).until(20_000);
@@ -146,7 +146,7 @@ fn requests_follow_the_measured_rate() {
     assert_eq!(slow.requests.last().unwrap().1, CHUNK);
 }
 
-/// FETCH-26: towards the end requests become small, so that all connections end together.
+/// FETCH-46: towards the end requests become small, so that all connections end together.
 #[test]
 fn the_tail_is_short() {
     let path = Path { connection: 3.0 * MB, ..Path::clean(20, 1000.0 * MB) };

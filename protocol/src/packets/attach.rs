@@ -3,7 +3,7 @@
 //! A row travels as a `bin` that holds a MessagePack map, so that a hub can keep and pass on, byte by
 //! byte, the fields it does not know. Local ids and paths (`id`, `aid`, `uid`, `content`, `os_path`,
 //! `display_path`, `os_storage`) do not travel.
-//! Spec: SYNC-5 to SYNC-7.
+//! Spec: SYNC-6, SYNC-7, SYNC-18, SYNC-19.
 
 use rmp::encode::{write_map_len, write_str};
 use serde::de::DeserializeOwned;
@@ -54,13 +54,14 @@ macro_rules! attach_row {
         impl AttachRow {
             /// The row as a MessagePack map.
             pub fn encode(&self) -> Vec<u8> {
-                let mut fields: Vec<(&str, Vec<u8>)> = Vec::new();
-                $( fields.push((stringify!($name), codec::encode(&self.$name))); )*
+                let mut fields: Vec<(&str, Vec<u8>)> =
+                    vec![$( (stringify!($name), codec::encode(&self.$name)), )*];
                 fields.extend(self.extra.iter().map(|(k, v)| (k.as_str(), v.clone())));
                 map(&fields)
             }
 
-            /// A row out of a MessagePack map: known fields by type, the others as they are.
+            /// A row out of a MessagePack map: known fields by type, the others as they are. Whether
+            /// its name is one is for [`Self::check`] to say.
             pub fn decode(bytes: &[u8]) -> Result<Self, BadRow> {
                 let fields = fields(bytes)?;
                 let known = [$( stringify!($name), )*];
@@ -72,7 +73,7 @@ macro_rules! attach_row {
                         .map(|(k, v)| ((*k).to_owned(), v.to_vec()))
                         .collect(),
                 };
-                row.checked()
+                row.well_formed()
             }
         }
     };
@@ -147,10 +148,13 @@ fn map(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 impl AttachRow {
-    fn checked(self) -> Result<Self, BadRow> {
-        if !is_name(&self.filename) {
-            return Err(BadRow::Name);
-        }
+    /// SYNC-6: whether the entry may be called so. Asked for each operation alone: one bad name does
+    /// not spoil its packet.
+    pub fn check(&self) -> Result<(), BadRow> {
+        if is_name(&self.filename) { Ok(()) } else { Err(BadRow::Name) }
+    }
+
+    fn well_formed(self) -> Result<Self, BadRow> {
         if !self.folder.is_empty() && ResourceId::new(self.folder.as_str()).is_err() {
             return Err(BadRow::Form("folder is not a resource id".into()));
         }
@@ -221,7 +225,7 @@ pub(crate) mod tests {
         assert_eq!(AttachRow::decode(&row.encode()), Ok(row));
     }
 
-    /// SYNC-7: local columns are dropped.
+    /// SYNC-19: local columns are dropped.
     #[test]
     fn local_columns_do_not_travel() {
         let mut row = sample("a1", "", "notes.txt");
@@ -234,15 +238,14 @@ pub(crate) mod tests {
     #[test]
     fn bad_names_are_refused() {
         for name in ["", ".", "..", "a/b", "nul\0", &"x".repeat(256)] {
-            let bytes = sample("a1", "", name).encode();
-            assert_eq!(AttachRow::decode(&bytes), Err(BadRow::Name), "{name:?}");
+            assert_eq!(sample("a1", "", name).check(), Err(BadRow::Name), "{name:?}");
         }
         for name in ["a\nb", "-rf", "\u{202e}gpj.exe", &"ü".repeat(127), "CON", "..."] {
-            assert!(AttachRow::decode(&sample("a1", "", name).encode()).is_ok(), "{name:?}");
+            assert_eq!(sample("a1", "", name).check(), Ok(()), "{name:?}");
         }
     }
 
-    /// SYNC-7: a field that stands twice is refused, not resolved.
+    /// SYNC-18: a field that stands twice is refused, not resolved.
     #[test]
     fn doubled_fields_are_refused() {
         let mut row = sample("a1", "", "a");

@@ -1,6 +1,6 @@
 //! `challenge`: proves that a URL's hub holds the site key that a location record names.
 //!
-//! Spec: ID-13, ID-14.
+//! Spec: ID-13, ID-14, ID-23.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! `chunk-request`: the right to fetch numbered chunks, presented until it expires.
 //!
-//! Spec: FETCH-8 to FETCH-16.
+//! Spec: FETCH-8, FETCH-25.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,8 @@
 //! `clone-sync`: file operations with all their metadata, never file bytes.
 //!
-//! Spec: SYNC-3 to SYNC-7.
+//! Spec: SYNC-3 to SYNC-6, SYNC-14, SYNC-15, FILE-14 to FILE-16.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -109,6 +111,9 @@ impl Operation {
             return Err(Refusal::with(Code::BadPlace, "no row"));
         };
         let mut above = String::new();
+        for entry in &self.attach {
+            entry.row.check()?;
+        }
         for parent in parents {
             if !parent.row.is_folder() || parent.row.folder != above {
                 return Err(Code::BadPlace.into());
@@ -131,6 +136,10 @@ impl Operation {
 impl AttachEntry {
     fn check(&self, data: &[Data]) -> Result<(), Refusal> {
         let file = data.iter().find(|d| d.role == Role::File);
+        let roles: BTreeSet<Role> = data.iter().map(|d| d.role).collect();
+        if roles.len() != data.len() {
+            return Err(Refusal::with(Code::BadField, "a role stands twice"));
+        }
         let fits = match (self.row.is_folder(), &self.content, file) {
             (true, None, None) => data.is_empty(),
             (false, Some(_), Some(file)) => file.size == self.row.filesize,
@@ -154,7 +163,7 @@ impl Data {
         Self { role, size, root, digests, mime: mime.to_owned(), source: Source::Fetch }
     }
 
-    /// FILE-7: sizes within the protocol, and inline digests exactly where they belong, that give
+    /// FILE-14 to FILE-16: sizes within the protocol, and inline digests exactly where they belong, that give
     /// the root.
     fn check(&self) -> Result<(), Refusal> {
         let manifest = Manifest::of(self.size).map_err(|e| Refusal::with(Code::BadField, e))?;
@@ -162,17 +171,21 @@ impl Data {
         if chunks == 0 && self.root != merkle::root(&[]) {
             return Err(Refusal::with(Code::BadContent, "the root of an empty file"));
         }
-        let Some(digests) = self.inline_digests() else {
-            let wanted = (2..=INLINE_DIGESTS).contains(&chunks);
-            return if wanted { Err(Refusal::with(Code::BadField, "no digests")) } else { Ok(()) };
-        };
-        if digests.len() != chunks as usize || chunks > INLINE_DIGESTS || chunks < 2 {
-            return Err(Refusal::with(Code::BadField, "digests of another file"));
+        let inline = (2..=INLINE_DIGESTS).contains(&chunks);
+        match (&self.digests, self.inline_digests()) {
+            (None, _) if !inline => Ok(()),
+            (Some(_), Some(digests)) if inline && digests.len() == chunks as usize => {
+                self.proves(&digests)
+            }
+            _ => Err(Refusal::with(Code::BadField, "no digests, or of another file")),
         }
-        if merkle::root(&digests) != self.root {
-            return Err(Refusal::with(Code::BadContent, "the digests do not give the root"));
+    }
+
+    fn proves(&self, digests: &[Digest]) -> Result<(), Refusal> {
+        if merkle::root(digests) == self.root {
+            return Ok(());
         }
-        Ok(())
+        Err(Refusal::with(Code::BadContent, "the digests do not give the root"))
     }
 
     /// The leaf digests that travel with it.
@@ -229,7 +242,7 @@ mod tests {
         assert_eq!(later.check().expect_err("later").code, Code::UnsupportedOperation);
     }
 
-    /// FILE-7: size, root and inline digests have to agree.
+    /// FILE-14 to FILE-16: size, root and inline digests have to agree.
     #[test]
     fn data_that_contradicts_itself_is_refused() {
         let leaves = [merkle::leaf(b"1"), merkle::leaf(b"2")];

@@ -1,6 +1,6 @@
 //! `locations`: where a channel lives, as signed records.
 //!
-//! Spec: ID-7 to ID-12.
+//! Spec: ID-7, ID-18, QUEUE-14.
 
 use serde::{Deserialize, Serialize};
 

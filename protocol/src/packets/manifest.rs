@@ -1,6 +1,6 @@
 //! `manifest-request` and `manifest-page`: the digests of a file's chunks, page by page.
 //!
-//! Spec: FETCH-1 to FETCH-4, FILE-8 to FILE-11.
+//! Spec: FETCH-50, FILE-6, FILE-11.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;

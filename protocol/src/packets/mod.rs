@@ -1,7 +1,7 @@
 //! What a packet is: one enum, one file per type.
 //!
 //! Owns: the fields of each type and their limits. Not here: what a hub does with them.
-//! Spec: PKT-6 to PKT-9 and each type's chapter.
+//! Spec: PKT-6 to PKT-8 and each type's chapter.
 
 mod attach;
 mod challenge;

@@ -1,6 +1,6 @@
 //! `refusal`: why a packet was not done.
 //!
-//! Spec: REF-1 to REF-6.
+//! Spec: REF-2, SIGN-10.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! `stream-request`: the right to stream one file, carried in a GET's `Authorization` header.
 //!
-//! Spec: STREAM-1 to STREAM-3.
+//! Spec: STREAM-1, STREAM-3.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! `sync-report`: what became of operations, and which bytes are here now.
 //!
-//! Spec: SYNC-8 to SYNC-11.
+//! Spec: SYNC-8, SYNC-9, SYNC-28, SYNC-31.
 
 use serde::{Deserialize, Serialize};
 

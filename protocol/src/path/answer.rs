@@ -3,7 +3,7 @@
 //! Owns: the rules for status, type, encoding and range. Not here: what follows from the verdict
 //! (see `path`), signed refusals, which speak about the file and not about the path.
 //! Invariant: a page of a proxy, a compressed or a shifted body never counts as a stream.
-//! Spec: STREAM-5 to STREAM-9.
+//! Spec: STREAM-5, STREAM-9.
 
 use super::StreamEvent;
 

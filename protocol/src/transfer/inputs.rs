@@ -54,7 +54,7 @@ impl Transfer {
         self.pages.insert(page, digests, busy);
     }
 
-    /// FILE-8: the root of a file of one chunk is the digest of that chunk.
+    /// FILE-10: the root of a file of one chunk is the digest of that chunk.
     pub(super) fn need_digests(&mut self, page: u32) {
         if self.chunks.total() == 1 {
             self.pages.insert(0, vec![self.root], |_| false);
@@ -63,7 +63,7 @@ impl Transfer {
         }
     }
 
-    /// FETCH-16: what is on disk counts when it hashes to what the manifest says.
+    /// FETCH-35: what is on disk counts when it hashes to what the manifest says.
     fn checked(&mut self, now: Millis, chunk: ChunkNo, digest: Option<Digest>) {
         if self.chunks.state(chunk) != Some(State::Checking) {
             return;
@@ -75,7 +75,7 @@ impl Transfer {
         }
     }
 
-    /// FETCH-17: so does what was copied from other content.
+    /// FETCH-36: so does what was copied from other content.
     fn copied(&mut self, now: Millis, chunk: ChunkNo, digest: Digest, file: u32) {
         let open = matches!(self.chunks.state(chunk), Some(State::Missing | State::Queued));
         if open && file == self.file && self.pages.digest(chunk) == Some(&digest) {
@@ -117,7 +117,7 @@ impl Transfer {
         self.syncs.written(now, chunk, self.chunks.len(chunk));
     }
 
-    /// FETCH-12: durable are the chunks that were written when the sync began.
+    /// FETCH-31: durable are the chunks that were written when the sync began.
     fn synced(&mut self, ticket: Ticket) {
         let chunks = self.syncs.finish(ticket);
         chunks.iter().for_each(|&chunk| self.chunks.set(chunk, State::Held));
@@ -132,7 +132,7 @@ impl Transfer {
         }
     }
 
-    /// FETCH-14: after a failed sync the pages of the file may be marked clean and yet be lost, so
+    /// FETCH-33: after a failed sync the pages of the file may be marked clean and yet be lost, so
     /// nothing in it counts, and a new file takes its place.
     fn start_over(&mut self) {
         let all = self.chunks.manifest.all();

@@ -4,7 +4,7 @@
 //! clocks, disks; the caller does that outside the lock and says how it went.
 //! Invariant: a chunk is in one request at most; it is held only after a sync that began when its
 //! verified bytes were written; [`Output::Commit`] means that all chunks are held.
-//! Spec: FETCH-1 to FETCH-19, FILE-7 to FILE-12.
+//! Spec: FETCH-1 to FETCH-6, FETCH-31 to FETCH-37, FILE-9, FILE-10.
 //!
 //! ```text
 //!           job        request     verified      written      synced

@@ -23,7 +23,7 @@ impl Transfer {
         (!pages.is_empty()).then(|| Output::Record(pages.into_iter().map(bits).collect()))
     }
 
-    /// FILE-12: a file is committed when, and only when, all of its chunks are held.
+    /// FETCH-37: a file is committed when, and only when, all of its chunks are held.
     fn commit(&mut self) -> Option<Output> {
         let whole = self.chunks.count(State::Held) == self.chunks.total();
         (whole && !std::mem::replace(&mut self.committed, whole)).then_some(Output::Commit)
@@ -34,7 +34,7 @@ impl Transfer {
         self.syncs.begin(now, here == self.chunks.total()).map(Output::Sync)
     }
 
-    /// FETCH-16: reads back what may be on disk, page by page.
+    /// FETCH-35: reads back what may be on disk, page by page.
     fn recheck(&mut self) -> Option<Output> {
         let room = self.config.window.saturating_sub(self.chunks.count(State::Checking));
         let page = page_of(self.chunks.first(State::Suspect)?);

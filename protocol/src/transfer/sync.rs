@@ -1,6 +1,6 @@
 //! Group commit: when what has been written is made durable.
 //!
-//! Spec: FETCH-12, FETCH-13.
+//! Spec: FETCH-31, FETCH-32.
 
 use crate::ids::{ChunkNo, Millis};
 

@@ -68,14 +68,14 @@ fn recorded(page: u32, bits: &[u8]) -> Output {
     Output::Record(vec![HeldBits { page, bits: bits.to_vec() }])
 }
 
-/// FILE-2, FILE-12: an empty file has no chunks, so it is whole at once.
+/// FILE-2, FETCH-37: an empty file has no chunks, so it is whole at once.
 #[test]
 fn an_empty_file_commits_at_once() {
     let mut transfer = Transfer::new(Digest([0; 32]), 0, CONFIG).expect("small");
     assert_eq!(outputs(&mut transfer, 0), [Output::Commit]);
 }
 
-/// FILE-8: the root of a file of one chunk is its digest, so no page is asked for.
+/// FILE-10: the root of a file of one chunk is its digest, so no page is asked for.
 #[test]
 fn one_chunk_is_verified_by_the_root() {
     let mut transfer = Transfer::new(digest(0), 1, CONFIG).expect("small");
@@ -146,7 +146,7 @@ fn missed_digests_are_asked_for_again() {
     assert_eq!(outputs(&mut transfer, 0), [Output::NeedDigests(0)]);
 }
 
-/// FETCH-3, FETCH-12, FILE-12: verified, written, synced, recorded, committed, in this order.
+/// FETCH-3, FETCH-31, FETCH-37: verified, written, synced, recorded, committed, in this order.
 #[test]
 fn a_chunk_is_held_only_after_write_and_sync() {
     let mut transfer = file(2);
@@ -238,7 +238,7 @@ fn a_failed_write_is_asked_for_again_after_its_request() {
     assert_eq!(transfer.progress().bytes_twice, 20);
 }
 
-/// FETCH-13: a sync begins after so many bytes, or so many ms after the first of them.
+/// FETCH-32: a sync begins after so many bytes, or so many ms after the first of them.
 #[test]
 fn syncs_follow_bytes_and_time() {
     let mut transfer = bare(100);
@@ -256,7 +256,7 @@ fn syncs_follow_bytes_and_time() {
     assert_eq!(outputs(&mut transfer, 2500), [Output::Sync(Ticket(1))]);
 }
 
-/// FETCH-12: a sync proves nothing about writes that ended after it began.
+/// FETCH-31: a sync proves nothing about writes that ended after it began.
 #[test]
 fn what_is_written_during_a_sync_waits_for_the_next() {
     let mut transfer = file(3);
@@ -276,7 +276,7 @@ fn what_is_written_during_a_sync_waits_for_the_next() {
     assert_eq!(outputs(&mut transfer, 5000), [recorded(0, &[0b111]), Output::Commit]);
 }
 
-/// FETCH-14: after a failed sync nothing in the file counts, and what is still under way to it
+/// FETCH-33: after a failed sync nothing in the file counts, and what is still under way to it
 /// does not count in the next one.
 #[test]
 fn a_failed_sync_starts_a_new_file() {
@@ -308,7 +308,7 @@ fn a_failed_sync_starts_a_new_file() {
     assert_eq!((transfer.file(), transfer.progress().bytes_twice), (1, 30));
 }
 
-/// FETCH-14: a commit that fails is a failed sync; the file is fetched and committed again.
+/// FETCH-33: a commit that fails is a failed sync; the file is fetched and committed again.
 #[test]
 fn a_failed_commit_starts_over() {
     let mut transfer = Transfer::new(digest(0), 1, CONFIG).expect("small");
@@ -322,7 +322,7 @@ fn a_failed_commit_starts_over() {
     }
 }
 
-/// FETCH-15: after a clean stop what is held and what is queued is neither asked for nor queued again.
+/// FETCH-34: after a clean stop what is held and what is queued is neither asked for nor queued again.
 #[test]
 fn a_clean_restart_goes_on_where_it_was() {
     let mut transfer = file(16);
@@ -336,7 +336,7 @@ fn a_clean_restart_goes_on_where_it_was() {
     assert_eq!(outputs(&mut transfer, 0), [Output::Sync(Ticket(0))]);
 }
 
-/// FETCH-16: after an unclean stop chunks on disk are read back; they count if they are right, and
+/// FETCH-35: after an unclean stop chunks on disk are read back; they count if they are right, and
 /// are fetched if not. Meanwhile they are not asked for.
 #[test]
 fn suspect_chunks_are_read_back_first() {
@@ -360,7 +360,7 @@ fn suspect_chunks_are_read_back_first() {
     assert_eq!(transfer.progress().bytes_fetched, 30);
 }
 
-/// FETCH-16: reading back is bounded by the window, like fetching.
+/// FETCH-35: reading back is bounded by the window, like fetching.
 #[test]
 fn reading_back_is_bounded() {
     let mut transfer = file(20);
@@ -371,7 +371,7 @@ fn reading_back_is_bounded() {
     assert_eq!(outputs(&mut transfer, 0), [Output::Recheck(range(8, 1))]);
 }
 
-/// FETCH-17: a chunk copied from other content counts once it is verified and durable.
+/// FETCH-36: a chunk copied from other content counts once it is verified and durable.
 #[test]
 fn copied_chunks_are_not_fetched() {
     let mut transfer = file(4);

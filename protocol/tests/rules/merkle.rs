@@ -72,7 +72,7 @@ fn the_largest_file_has_256_page_roots() {
     }
 }
 
-/// FILE-8: a file of one chunk is named by its leaf digest and needs no manifest.
+/// FILE-10: a file of one chunk is named by its leaf digest and needs no manifest.
 #[test]
 fn one_chunk_is_its_own_root() {
     let only = leaf(b"all of it");

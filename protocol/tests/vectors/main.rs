@@ -1,0 +1,84 @@
+//! Runs the vectors of `spec/vectors/` against this crate. An encoder that was written from the
+//! specification's text alone has made them (`spec/make_vectors.py`).
+//!
+//! Owns: which file and which kind of case is run by what. A file or a kind without a runner fails.
+//! Spec: README, "How to prove an implementation".
+
+mod envelopes;
+mod files;
+mod frames;
+mod identity;
+mod packets;
+mod refusals;
+mod support;
+mod sync;
+
+use std::collections::BTreeSet;
+
+use support::{File, folder, run};
+
+const THEMES: &[&[File]] = &[
+    envelopes::FILES,
+    files::FILES,
+    frames::FILES,
+    identity::FILES,
+    packets::FILES,
+    refusals::FILES,
+    sync::FILES,
+];
+
+/// A vector that nobody runs proves nothing.
+#[test]
+fn every_file_has_a_runner() {
+    let there: BTreeSet<String> = std::fs::read_dir(folder())
+        .expect("spec/vectors")
+        .filter_map(|entry| {
+            let name = entry.expect("an entry").file_name();
+            name.to_str()?.strip_suffix(".json").map(str::to_owned)
+        })
+        .collect();
+    let run: BTreeSet<String> = THEMES.iter().copied().flatten().map(|f| f.0.to_owned()).collect();
+    assert_eq!(there, run);
+}
+
+/// PKT-1 to PKT-9, SIGN-1, SIGN-3 to SIGN-6, SIGN-11, SIGN-13, SIGN-14.
+#[test]
+fn envelopes_are_taken_or_refused_as_specified() {
+    run(envelopes::FILES);
+}
+
+/// FILE-1 to FILE-3, FILE-6 to FILE-8, FILE-10 to FILE-12.
+#[test]
+fn contents_are_cut_and_proved_as_specified() {
+    run(files::FILES);
+}
+
+/// FETCH-10 to FETCH-18, FETCH-20, FETCH-21, STREAM-5, STREAM-9, STREAM-10.
+#[test]
+fn frames_and_streams_are_read_as_specified() {
+    run(frames::FILES);
+}
+
+/// ID-1 to ID-5, ID-7 to ID-10, ID-19, ID-21.
+#[test]
+fn identities_and_locations_hold_as_specified() {
+    run(identity::FILES);
+}
+
+/// PKT-1, SYNC-4 to SYNC-6, SYNC-14, SYNC-15, FILE-14 to FILE-16.
+#[test]
+fn packets_have_the_specified_bytes() {
+    run(packets::FILES);
+}
+
+/// REF-1, REF-4.
+#[test]
+fn refusals_are_those_of_the_table() {
+    run(refusals::FILES);
+}
+
+/// SYNC-6, SYNC-7, SYNC-18 to SYNC-26.
+#[test]
+fn rows_and_versions_behave_as_specified() {
+    run(sync::FILES);
+}

@@ -1,0 +1,102 @@
+//! attach.json, versions.json.
+
+use std::collections::BTreeMap;
+
+use zotferry_protocol::codec;
+use zotferry_protocol::ids::{Millis, ReplicaId};
+use zotferry_protocol::packets::{AttachRow, BadRow, is_name};
+use zotferry_protocol::refusal::Code;
+use zotferry_protocol::version::{Hlc, Relation, Version, join, relation, winner};
+
+use super::support::{Case, File};
+
+pub(crate) const FILES: &[File] = &[
+    (
+        "attach",
+        &[
+            ("names", name),
+            ("names_bad", name_bad),
+            ("rows", row),
+            ("rows_local", row_local),
+            ("rows_bad", row_bad),
+        ],
+    ),
+    ("versions", &[("encoded", encoded), ("bad", bad), ("edits", edit), ("pairs", pair)]),
+];
+
+fn name(case: Case<'_>) {
+    assert!(is_name(case.text("filename")));
+}
+
+fn name_bad(case: Case<'_>) {
+    assert!(!is_name(case.text("filename")));
+    let row = AttachRow::decode(&case.bytes("row")).expect("a row, but for its name");
+    assert_eq!(row.filename, case.text("filename"));
+    assert_eq!(row.check(), Err(BadRow::Name));
+}
+
+/// SYNC-7: what was read is written again byte by byte, unknown fields too.
+fn row(case: Case<'_>) {
+    let row = AttachRow::decode(&case.bytes("row")).expect("a good row");
+    let fields = case.child("fields");
+    assert_eq!(row.hash.as_str(), fields.text("hash"));
+    assert_eq!(row.filename, fields.text("filename"));
+    assert_eq!(row.folder, fields.text("folder"));
+    assert_eq!(row.filesize, fields.u64("filesize"));
+    assert_eq!(row.is_folder(), fields.u64("is_dir") == 1);
+    assert_eq!(row.mtime, fields.get("mtime").map(|_| fields.u64("mtime")));
+    assert_eq!(row.check(), Ok(()));
+    assert_eq!(hex::encode(row.encode()), case.text("row"));
+}
+
+fn row_local(case: Case<'_>) {
+    let row = AttachRow::decode(&case.bytes("row")).expect("a good row");
+    assert_eq!(hex::encode(row.encode()), case.text("kept"));
+}
+
+fn row_bad(case: Case<'_>) {
+    let error = AttachRow::decode(&case.bytes("row")).expect_err("a bad row");
+    assert!(matches!(error, BadRow::Form(_)), "{error}");
+}
+
+fn version(case: Case<'_>) -> Version {
+    let vector = case.child("vector").0.as_object().expect("a map");
+    let vector: BTreeMap<ReplicaId, u64> = vector
+        .iter()
+        .map(|(replica, n)| (replica.parse().expect("a replica"), n.as_u64().expect("a number")))
+        .collect();
+    Version::new(vector, Hlc(case.u64("hlc")), case.replica("replica")).expect("a good version")
+}
+
+fn encoded(case: Case<'_>) {
+    let expected = version(case.child("version"));
+    assert_eq!(codec::decode_owned(&case.bytes("bytes")), Ok(expected.clone()));
+    assert_eq!(hex::encode(codec::encode(&expected)), case.text("bytes"));
+}
+
+fn bad(case: Case<'_>) {
+    let refusal = codec::decode_owned::<Version>(&case.bytes("bytes")).expect_err("a bad version");
+    assert_eq!(refusal.code, Code::BadField);
+}
+
+fn edit(case: Case<'_>) {
+    let previous = case.get("previous").map(|v| version(Case(v)));
+    let edit = Version::edit(previous.as_ref(), case.replica("replica"), Millis(case.u64("now")));
+    assert_eq!(edit, Ok(version(case.child("result"))));
+}
+
+fn pair(case: Case<'_>) {
+    let (a, b) = (version(case.child("a")), version(case.child("b")));
+    let word = match relation(&a, &b) {
+        Relation::Equal => "equal",
+        Relation::Older => "older",
+        Relation::Newer => "newer",
+        Relation::Concurrent => "concurrent",
+    };
+    assert_eq!(word, case.text("relation"));
+    let expected = if case.text("winner") == "a" { &a } else { &b };
+    assert_eq!(winner(&a, &b), expected);
+    assert_eq!(join(&a, &b), Ok(version(case.child("join"))));
+    assert_eq!(a.has_seen(&b), case.flag("a_has_seen_b"));
+    assert_eq!(b.has_seen(&a), case.flag("b_has_seen_a"));
+}

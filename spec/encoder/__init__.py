@@ -1,0 +1,1 @@
+"""An independent encoder of the Zot file protocol, written from the text of the specification alone."""

@@ -1,0 +1,197 @@
+"""Cases for sync.md: attach.json, versions.json."""
+
+from . import versions
+from .versions import edit, version
+from .wire import NOW, pack, plain
+
+R1, R2, R3 = b"\1" * 8, b"\2" * 8, b"\3" * 8
+LOCAL = ["id", "aid", "uid", "content", "os_path", "display_path", "os_storage"]
+
+
+def row(hash="f1", folder="", filename="notes.txt", **changes):
+    out = {
+        "hash": hash, "creator": "", "filename": filename, "filetype": "text/plain", "filesize": 3,
+        "revision": 0, "folder": folder, "flags": 0, "is_dir": 0, "is_photo": 0,
+        "created": "2027-01-15 08:00:00", "edited": "2027-01-15 08:00:00",
+        "allow_cid": "", "allow_gid": "", "deny_cid": "", "deny_gid": "", "mtime": None, "executable": None,
+    }
+    out.update(changes)
+    return out
+
+
+def without(fields, *names):
+    return {k: v for k, v in fields.items() if k not in names}
+
+
+GOOD_NAMES = [
+    "a", ".a", "...", "-rf", " ", "a\nb", "a\\b", "CON", "\u202egpj.exe", "e\u0301", "\u00e9", "\u00fc" * 127,
+    "x" * 255, "name.conflict", "\U0001f600",
+]
+BAD_NAMES = ["", ".", "..", "/", "a/b", "nul\0", "x" * 256, "\u00fc" * 128]
+
+
+def attach():
+    return {
+        "names": [{"name": repr(n)[:40], "requirement": "SYNC-6", "filename": n} for n in GOOD_NAMES],
+        "names_bad": [
+            {"name": repr(n)[:40], "requirement": "SYNC-6", "filename": n, "row": pack(row(filename=n)).hex()}
+            for n in BAD_NAMES
+        ],
+        "rows": rows(),
+        "rows_local": rows_local(),
+        "rows_bad": rows_bad(),
+    }
+
+
+def rows():
+    term = [{"term": "holiday", "ttype": 1}, None, 1.5, -7, b"\0\1", True]
+    cases = [
+        ("a file", row(), "SYNC-7"),
+        ("a folder", row("d1", "", "Photos", filetype="multipart/mixed", filesize=0, is_dir=1), "SYNC-7"),
+        ("everything set", row(
+            "f" * 64, "d-1_A", "\u00fc.txt", creator="c" * 86, filesize=2**44, revision=2**32 - 1, flags=2**32 - 1,
+            is_photo=1, allow_cid="<a><b>", allow_gid="<g>", deny_cid="<c>", deny_gid="<h>",
+            mtime=NOW, executable=True), "SYNC-7"),
+        ("fields that are not known", row(term=term, later={"deep": [[[[]]]]}), "SYNC-7"),
+        ("64 fields", row(**{f"x{n}": n for n in range(46)}), "SYNC-18"),
+    ]
+    return [
+        {"name": name, "requirement": requirement, "fields": plain(fields), "row": pack(fields).hex()}
+        for name, fields, requirement in cases
+    ]
+
+
+def rows_local():
+    fields = row(term=[1]) | {name: 1 for name in LOCAL}
+    return [{
+        "name": "columns of one hub are dropped, the others kept", "requirement": "SYNC-19",
+        "row": pack(fields).hex(), "kept": pack(row(term=[1])).hex(),
+    }]
+
+
+def rows_bad():
+    good = row()
+    twice = pack(good)
+    assert twice[0] == 0xDE
+    twice = b"\xde" + (len(good) + 1).to_bytes(2, "big") + twice[3:] + pack("filename") + pack("other")
+    cases = [(f"no {field}", pack(without(good, field))) for field in good if field not in ("mtime", "executable")]
+    cases += [
+        ("a field twice", twice),
+        ("65 fields", pack(row(**{f"x{n}": n for n in range(47)}))),
+        ("65,537 bytes", pack(row(x=b"\0" * (65_537 - len(pack(row())) - 2 - 3)))),
+        ("a size as text", pack(row(filesize="3"))),
+        ("a negative size", pack(row(filesize=-1))),
+        ("a size as a float", pack(row(filesize=3.0))),
+        ("is_dir as a bool", pack(row(is_dir=True))),
+        ("a revision of 33 bits", pack(row(revision=2**32))),
+        ("a folder that is no id", pack(row(folder="a/b"))),
+        ("an empty id", pack(row(hash=""))),
+        ("a key that is no text", pack({**good, 1: 2})),
+        ("an array", pack(list(good.values()))),
+        ("a byte too many", pack(good) + b"\0"),
+        ("a byte too few", pack(good)[:-1]),
+        ("nested too deeply", pack(row(x=nested(16)))),
+        ("an extension type", pack(good)[:-1] + b"\xd4\0\0"),
+    ]
+    assert len(dict(cases)["65,537 bytes"]) == 65_537
+    return [
+        {"name": name, "requirement": "SYNC-18", "row": raw.hex()} for name, raw in cases if name != "65,537 bytes"
+    ] + [{"name": "65,537 bytes", "requirement": "SYNC-18", **zeros(dict(cases)["65,537 bytes"])}]
+
+
+def zeros(raw):
+    """Bytes that end in many zeros, written short."""
+    head = raw.rstrip(b"\0")
+    return {"row": head.hex(), "then_zeros": len(raw) - len(head)}
+
+
+def nested(depth):
+    out = []
+    for _ in range(depth - 1):
+        out = [out]
+    return out
+
+
+def version_cases():
+    return {"encoded": encoded(), "bad": bad(), "edits": edits(), "pairs": pairs()}
+
+
+def encoded():
+    many = {n.to_bytes(8, "big"): n for n in range(1, 257)}
+    top = 2**63 - 1
+    cases = [
+        ("a first edit", version({R1: 1}, NOW << 16, R1)),
+        ("two replicas", version({R1: 3, R2: 70_000}, NOW << 16 | 5, R2)),
+        ("the largest numbers", version({R3: top}, top, R3)),
+        ("256 replicas", version(many, 1, (256).to_bytes(8, "big"))),
+    ]
+    return [{"name": n, "requirement": "SYNC-20", "version": plain(v), "bytes": pack(v).hex()} for n, v in cases]
+
+
+def bad():
+    good = version({R1: 1}, 1, R1)
+    many = {n.to_bytes(8, "big"): 1 for n in range(257)}
+    twice = b"\x83" + pack("vector") + b"\x82" + 2 * (pack(R1) + b"\1") + pack("hlc") + b"\1" + pack("replica") + pack(R1)
+    cases = [
+        ("an empty vector", {**good, "vector": {}}),
+        ("257 replicas", version(many, 1, bytes(8))),
+        ("a counter of 0", {**good, "vector": {R1: 1, R2: 0}}),
+        ("a counter above 2^63 - 1", {**good, "vector": {R1: 2**63}}),
+        ("a clock above 2^63 - 1", {**good, "hlc": 2**63}),
+        ("a writer outside the vector", {**good, "replica": R2}),
+        ("a replica of 9 bytes", {**good, "vector": {R1: 1, b"\1" * 9: 1}}),
+        ("no clock", {"vector": {R1: 1}, "replica": R1}),
+        ("a negative counter", {**good, "vector": {R1: -1}}),
+    ]
+    out = [{"name": n, "requirement": "SYNC-21", "bytes": pack(v).hex()} for n, v in cases]
+    return [*out, {"name": "a replica twice", "requirement": "SYNC-21", "bytes": twice.hex()}]
+
+
+def edits():
+    first = edit(None, R1, NOW)
+    cases = [
+        ("the first", None, R1, NOW, "SYNC-23"),
+        ("by the same replica", first, R1, NOW + 1, "SYNC-23"),
+        ("by another replica", first, R2, NOW + 1, "SYNC-23"),
+        ("within the same ms", first, R1, NOW, "SYNC-22"),
+        ("under a clock that was set back", first, R2, NOW - 86_400_000, "SYNC-22"),
+    ]
+    return [
+        {
+            "name": name, "requirement": requirement, "previous": plain(previous), "replica": replica.hex(),
+            "now": now, "result": plain(edit(previous, replica, now)),
+        }
+        for name, previous, replica, now, requirement in cases
+    ]
+
+
+def pairs():
+    base = edit(None, R1, NOW)
+    left, right = edit(base, R1, NOW + 1), edit(base, R2, NOW + 2)
+    merged = versions.join(left, right)
+    after = edit(merged, R3, NOW)
+    knowing = edit(right, R1, NOW + 9)
+    backdated = version({R1: 9, R2: 9}, 1, R1)
+    same_time = version({R2: 1}, base["hlc"], R2)
+    forged = version({R1: 1, R3: 5}, base["hlc"], R1), version({R1: 1, R2: 5}, base["hlc"], R1)
+    cases = [
+        ("equal", base, base),
+        ("an edit and what it edited", left, base),
+        ("two edits of one version", left, right),
+        ("a join and one side", merged, left),
+        ("an edit after a join", after, right),
+        ("seen, though concurrent with the join", knowing, merged),
+        ("the same moment: the larger replica", base, same_time),
+        ("seen everything, dated earlier", backdated, left),
+        ("the same stamp, forged", *forged),
+        ("the same stamp, forged, other sums", version({R1: 1, R3: 4}, base["hlc"], R1), forged[1]),
+    ]
+    out = []
+    for name, a, b in cases + [(f"{n}, the other way round", b, a) for n, a, b in cases]:
+        out.append({
+            "name": name, "requirement": "SYNC-25", "a": plain(a), "b": plain(b),
+            "relation": versions.relation(a, b), "winner": "a" if versions.winner(a, b) == a else "b",
+            "join": plain(versions.join(a, b)), "a_has_seen_b": versions.has_seen(a, b),
+            "b_has_seen_a": versions.has_seen(b, a),
+        })
+    return out

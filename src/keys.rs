@@ -4,7 +4,7 @@
 //! Signing uses aws-lc, which rustls brings anyway and which signs 4096 bits seven times faster
 //! than the `rsa` crate, with the same bytes; a hub signs once per packet, so many small requests
 //! would otherwise wait for it.
-//! Spec: ID-2, ID-5.
+//! Spec: ID-2, ID-5, ID-6.
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
+use zotferry_protocol::ids::Millis;
 
 macro_rules! counters {
     ($( $(#[$doc:meta])* $name:ident, )*) => {
@@ -51,9 +52,13 @@ counters! {
     packets,
     /// Packets refused.
     refusals,
+    /// When the first content was announced to this process that was not here: Unix ms, 0 for never.
+    first_wanted_ms,
+    /// When content from elsewhere was committed last: Unix ms, 0 for never.
+    last_commit_ms,
 }
 
-/// One counter.
+/// One counter, or one moment.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -66,6 +71,16 @@ impl Counter {
     /// Counts one more.
     pub fn one(&self) {
         self.add(1);
+    }
+
+    /// Keeps a moment, unless an earlier one is kept already.
+    pub fn first(&self, at: Millis) {
+        self.0.compare_exchange(0, at.0, Relaxed, Relaxed).ok();
+    }
+
+    /// Keeps a moment, unless a later one is kept already.
+    pub fn last(&self, at: Millis) {
+        self.0.fetch_max(at.0, Relaxed);
     }
 
     /// The value now.

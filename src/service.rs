@@ -13,9 +13,10 @@ use tokio::task::JoinHandle;
 use crate::clone_sync;
 use crate::hub::{Hub, HubError};
 use crate::receiver::Receiver;
+use crate::sweep::{KEPT, sweep};
 use crate::web;
 
-/// How often forgotten packets are cleared away.
+/// How often packets that cannot come again and superseded content are cleared away.
 const PURGE_EVERY: Duration = Duration::from_secs(300);
 
 /// A hub that serves.
@@ -60,6 +61,9 @@ async fn purge(hub: Arc<Hub>) {
             Ok(0) => {}
             Ok(n) => tracing::debug!(n, "packets that cannot come again were forgotten"),
             Err(error) => tracing::error!(%error, "the replay memory could not be purged"),
+        }
+        if let Err(error) = sweep(&hub, KEPT).await {
+            tracing::error!(%error, "superseded content could not be removed");
         }
         tokio::select! {
             () = tokio::time::sleep(PURGE_EVERY) => {}

@@ -4,7 +4,7 @@
 //! wins (the caller compares versions between `load` and the writes).
 //! Invariant: a packet's effects and its answer are stored together or not at all, so that a repeat
 //! is answered as the first was and changes nothing.
-//! Spec: SIGN-20, SIGN-21, SYNC-4 to SYNC-7.
+//! Spec: SIGN-8, SIGN-9, PKT-12, SYNC-12, SYNC-16.
 
 use std::collections::HashMap;
 
@@ -69,7 +69,7 @@ impl Catalog {
 }
 
 impl Apply<'_> {
-    /// SIGN-21: what this packet was answered the first time. Asked before anything else.
+    /// SIGN-9: what this packet was answered the first time. Asked before anything else.
     pub async fn replayed(&mut self, packet: &PacketId) -> Result<Option<Vec<u8>>, CatalogError> {
         replay::lookup(&mut self.tx, packet).await
     }
@@ -98,7 +98,7 @@ impl Apply<'_> {
         attach::upsert(&mut self.tx, channel, rows).await
     }
 
-    /// SYNC-6: wants contents, reserves their room, and supersedes what they replace. Answers in
+    /// SYNC-12: wants contents, reserves their room, and supersedes what they replace. Answers in
     /// the order of the list. Whether there is room the caller has seen before ([`Channel::room`]).
     pub async fn want(
         &mut self,
@@ -117,7 +117,7 @@ impl Apply<'_> {
         arrived::mark_present(&mut self.tx, ids).await
     }
 
-    /// SYNC-20: the clock of the channel stands at or above every version that was applied.
+    /// SYNC-22: the clock of the channel stands at or above every version that was applied.
     pub async fn observe_hlc(&mut self, channel: ChannelNo, hlc: u64) -> Result<(), CatalogError> {
         channels::advance_hlc(&mut self.tx, channel, hlc).await
     }

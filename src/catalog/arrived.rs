@@ -3,7 +3,7 @@
 //! Owns: every change of state that is not an announcement. Not here: removing bytes (storage).
 //! Invariant: the numbers of what arrived (`present_seq`) only rise per channel and none is given
 //! twice, so that a clone can be told "all up to here".
-//! Spec: SYNC-7, SYNC-31.
+//! Spec: SYNC-10, SYNC-31.
 
 use sqlx::{Row, SqliteConnection};
 use zotferry_protocol::ids::{Digest, Millis};

@@ -3,7 +3,7 @@
 //! Owns: the row's columns, reading and writing many at once. Not here: entries as a tree (`tree`),
 //! who may change them and to what (the caller decides, inside a transaction).
 //! Invariant: a name that no entry can have is never stored, whoever sent it.
-//! Spec: SYNC-2, SYNC-3, SYNC-9.
+//! Spec: SYNC-6, SYNC-7, SYNC-19.
 
 use std::collections::HashMap;
 
@@ -164,7 +164,7 @@ pub(super) fn attach(row: &SqliteRow) -> Result<Attach, CatalogError> {
     })
 }
 
-/// SYNC-9: what no entry can be called.
+/// SYNC-6: what no entry can be called.
 pub(super) fn check_name(name: &str) -> Result<(), CatalogError> {
     let why = match name {
         "" => "it is empty",
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
     use crate::catalog::testing::{Fixture, entry, resource};
 
-    /// SYNC-2, SYNC-3: every column comes back as it was stored, unknown fields too.
+    /// SYNC-7: every column comes back as it was stored, unknown fields too.
     #[tokio::test]
     async fn an_entry_comes_back_as_it_was() {
         let hub = Fixture::create().await;
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(hub.entry(hub.alice, &file.hash).await.expect("read"), Some(file));
     }
 
-    /// SYNC-9: names travel as bytes; the only ones refused are those that name no entry.
+    /// SYNC-6: names travel as bytes; the only ones refused are those that name no entry.
     #[tokio::test]
     async fn names_are_kept_byte_for_byte() {
         let hub = Fixture::create().await;

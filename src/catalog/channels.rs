@@ -2,7 +2,7 @@
 //!
 //! Owns: channel rows. Not here: the private key (a file), the bytes counted (triggers on `data`).
 //! Invariant: the clock of a channel never repeats and never goes back, whatever the wall clock does.
-//! Spec: ID-1 to ID-9, SYNC-20.
+//! Spec: ID-1, ID-20, SYNC-22.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -237,7 +237,7 @@ impl Catalog {
         self.commit(tx).await
     }
 
-    /// SYNC-20: the next value of a channel's hybrid logical clock, above every value before it.
+    /// SYNC-22: the next value of a channel's hybrid logical clock, above every value before it.
     pub async fn tick_hlc(&self, id: ChannelNo, now: Millis) -> Result<u64, CatalogError> {
         let mut tx = self.begin().await?;
         let last = last_hlc(&mut tx, id).await?;

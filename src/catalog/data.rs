@@ -3,7 +3,7 @@
 //! Owns: the row's columns, writing many at once. Not here: the bytes (storage), chunks held (queue).
 //! Invariant: one row per (channel, entry, role, root); of one (channel, entry, role) at most one is
 //! not superseded. The tallies follow by trigger.
-//! Spec: SYNC-5, SYNC-6, FILE-7.
+//! Spec: SYNC-12, FETCH-47, FILE-13.
 
 use std::collections::HashMap;
 

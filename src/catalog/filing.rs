@@ -2,7 +2,7 @@
 //!
 //! Owns: the part of the tree that a batch touches, in memory. Not here: writing it back (`put`).
 //! Invariant: puts of one batch see each other as if each had a transaction of its own.
-//! Spec: SYNC-1, SYNC-12.
+//! Spec: SYNC-3, SYNC-6, SYNC-17.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -4,7 +4,7 @@
 //! deliveries.
 //! Invariant: a record is replaced by a higher (serial, replica) only; a deleted location stays as
 //! a record, so that an older one cannot bring it back.
-//! Spec: ID-20 to ID-29, SYNC-30.
+//! Spec: ID-10, ID-17, SYNC-1, SYNC-30.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -209,7 +209,7 @@ async fn place(tx: &mut SqliteConnection, new: &NewLocation) -> Result<(), Catal
 }
 
 impl Catalog {
-    /// ID-21: keeps the record of the highest serial, ties by replica id.
+    /// ID-10: keeps the record of the highest serial, ties by replica id.
     pub async fn upsert_location(&self, new: &NewLocation) -> Result<Placed, CatalogError> {
         let mut tx = self.begin().await?;
         let placed = match location_in(&mut tx, new.channel, new.site).await? {
@@ -258,7 +258,7 @@ impl Catalog {
         Ok(sqlx::query_scalar(sql).bind(site).fetch_all(&mut *reader).await?)
     }
 
-    /// PKT-30: the record that lets a site speak for a channel; `None` when there never was one.
+    /// SIGN-3: the record that lets a site speak for a channel; `None` when there never was one.
     pub async fn located(
         &self,
         channel: &PortableId,

@@ -24,7 +24,7 @@
 //! | `apply.rs` | a received packet as one transaction |
 //! | `outbox.rs`, `reports.rs`, `replay.rs` | operations to deliver; what clones answered; what we answered |
 //!
-//! Spec: SYNC-1 to SYNC-40, SIGN-20 to SIGN-29.
+//! Spec: SYNC-3 to SYNC-32, SIGN-8, SIGN-9, SIGN-12.
 
 mod apply;
 mod arrived;
@@ -36,6 +36,7 @@ mod error;
 mod filing;
 mod hub;
 mod locations;
+mod migrations;
 mod open;
 mod outbox;
 mod put;

@@ -10,15 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use zotferry_protocol::ids::Millis;
 
 use super::error::CatalogError;
+use super::migrations::{MIGRATIONS, newest};
 use super::{Catalog, LastStop, hub};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("src/catalog/migrations");
 
 /// "ZFRY" in the file's header (sqlite.org/pragma.html#pragma_application_id).
 const APPLICATION_ID: i64 = 0x5A46_5259;
@@ -149,10 +148,6 @@ fn distrust(path: &Path, error: CatalogError) -> CatalogError {
         }
         other => other,
     }
-}
-
-fn newest() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), CatalogError> {

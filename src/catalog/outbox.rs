@@ -4,7 +4,7 @@
 //! has answered for (`locations`).
 //! Invariant: an entry edited twice is delivered once, as it is now; `through` is a number up to
 //! which nothing is missing, also where numbers were taken over by later edits.
-//! Spec: SYNC-2, SYNC-30 to SYNC-32.
+//! Spec: SYNC-5, SYNC-30, SYNC-31.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -104,6 +104,15 @@ impl Catalog {
         let contents = rows.iter().map(data).collect::<Result<Vec<_>, _>>()?;
         let last = contents.last().and_then(|content| content.present_seq);
         Ok(Arrivals { through: through(contents.len(), limit, last, head), contents })
+    }
+
+    /// The contents of entries, superseded ones left out, by entry.
+    pub async fn contents_of(
+        &self,
+        channel: ChannelNo,
+        rows: &[Attach],
+    ) -> Result<HashMap<ResourceId, Vec<Data>>, CatalogError> {
+        contents_of(&mut self.snapshot().await?, channel, rows).await
     }
 
     /// The last numbers of a channel.

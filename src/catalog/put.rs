@@ -4,7 +4,7 @@
 //! storing their bytes, the versions (an [`Author`] makes them).
 //! Invariant: every change gets an operation id and the channel's next number, in one transaction
 //! with the change: nothing is stored that will not be delivered, and nothing is delivered that is not.
-//! Spec: SYNC-1, SYNC-20, SYNC-21.
+//! Spec: SYNC-3, SYNC-12, SYNC-14, SYNC-22, SYNC-23.
 
 use sqlx::SqliteConnection;
 use zotferry_protocol::ids::{Digest, Millis, OpId, ResourceId, Role};

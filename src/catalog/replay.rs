@@ -3,7 +3,7 @@
 //! Owns: ids and answers until they can no longer be presented; the mark of what was purged.
 //! Not here: freshness.
 //! Invariant: the mark only rises, so that a clock set back reopens nothing that was purged.
-//! Spec: SIGN-20 to SIGN-23.
+//! Spec: SIGN-8, SIGN-9, SIGN-12.
 
 use sqlx::SqliteConnection;
 use zotferry_protocol::ids::{Millis, PacketId};
@@ -12,7 +12,7 @@ use super::Catalog;
 use super::columns::{bound, integer};
 use super::error::CatalogError;
 
-/// SIGN-20: how long after its `expires` a packet's id is kept, in ms.
+/// SIGN-8: how long after its `expires` a packet's id is kept, in ms.
 const KEPT_AFTER_EXPIRY: u64 = 5 * 60 * 1000;
 
 pub(super) async fn lookup(
@@ -46,7 +46,7 @@ pub(super) async fn remember(
 }
 
 impl Catalog {
-    /// SIGN-21: what a packet was answered the first time; `None` when it is new, or was purged.
+    /// SIGN-9: what a packet was answered the first time; `None` when it is new, or was purged.
     pub async fn replay_lookup(&self, packet: &PacketId) -> Result<Option<Vec<u8>>, CatalogError> {
         lookup(&mut *self.reader().await?, packet).await
     }
@@ -63,7 +63,7 @@ impl Catalog {
         self.commit(tx).await
     }
 
-    /// SIGN-22: the greatest `expires` ever purged. A packet that expires then or before counts as
+    /// SIGN-12: the greatest `expires` ever purged. A packet that expires then or before counts as
     /// presented already, whatever the clock says.
     pub async fn purged_through(&self) -> Result<Millis, CatalogError> {
         let mark: i64 = sqlx::query_scalar("SELECT value FROM hub WHERE key = 'purged_through'")
@@ -98,7 +98,7 @@ mod tests {
 
     const MINUTE: u64 = 60_000;
 
-    /// SIGN-21: the first answer is the answer.
+    /// SIGN-9: the first answer is the answer.
     #[tokio::test]
     async fn a_packet_is_remembered_with_its_first_answer() {
         let hub = Fixture::create().await;
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(hub.replay_lookup(&id).await.expect("read").as_deref(), Some(&b"first"[..]));
     }
 
-    /// SIGN-20, SIGN-22: ids are kept five minutes beyond their expiry; the mark is the greatest expiry really purged.
+    /// SIGN-8, SIGN-12: ids are kept five minutes beyond their expiry; the mark is the greatest expiry really purged.
     #[tokio::test]
     async fn purging_marks_what_it_forgot() {
         let hub = Fixture::create().await;

@@ -2,7 +2,7 @@
 //!
 //! Owns: the last such answers per channel, for people. Not here: how far a clone has got (`locations`).
 //! Invariant: bounded: a clone that refuses everything for years fills nothing.
-//! Spec: SYNC-32.
+//! Spec: SYNC-11, SYNC-32.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;

@@ -2,7 +2,7 @@
 //!
 //! Owns: the look-up by name. Not here: who may ask, the bytes.
 //! Invariant: a channel is never answered with another channel's contents, though storage shares them.
-//! Spec: FETCH-30, FILE-7.
+//! Spec: FETCH-28 to FETCH-30.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! Other hubs (and this one): their address, key and clock.
 //!
 //! Owns: site rows. Not here: which channels are at a site (`locations`).
-//! Spec: ID-10 to ID-13, SIGN-30.
+//! Spec: ID-3, SIGN-3, SIGN-16.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -99,7 +99,7 @@ impl Catalog {
         rows.iter().map(site).collect()
     }
 
-    /// SIGN-30: how far a site's clock is ahead of ours, in ms.
+    /// SIGN-16: how far a site's clock is ahead of ours, in ms.
     pub async fn set_clock_offset(&self, id: SiteNo, ms: i64) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
         sqlx::query("UPDATE site SET clock_offset = ?2 WHERE id = ?1")
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::catalog::testing::{Fixture, new_site};
 
-    /// ID-10: a site is known by its id, once.
+    /// ID-3: a site is known by its id, once.
     #[tokio::test]
     async fn a_site_is_kept_once() {
         let hub = Fixture::create().await;
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(known.map(|site| (site.id, site.url)), Some((first, "https://x.test".into())));
     }
 
-    /// SIGN-30: the clock offset is kept per hub; a sighting does not go back in time.
+    /// SIGN-16: the clock offset is kept per hub; a sighting does not go back in time.
     #[tokio::test]
     async fn clock_and_sighting_are_kept() {
         let hub = Fixture::create().await;

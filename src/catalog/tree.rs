@@ -2,7 +2,7 @@
 //!
 //! Owns: walking from a path to an entry and back, listing a folder. Not here: the rows' columns.
 //! Invariant: a walk ends, whatever the parents say (concurrent moves may have made a cycle).
-//! Spec: SYNC-9, SYNC-12.
+//! Spec: SYNC-5, SYNC-6.
 
 use std::collections::HashMap;
 
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(hub.by_path(hub.bob, &["a"]).await.expect("read"), None);
     }
 
-    /// SYNC-12: of two entries of one name the smaller id bears it; only a folder is walked through.
+    /// SYNC-6: of two entries of one name the smaller id bears it; only a folder is walked through.
     #[tokio::test]
     async fn the_smaller_id_bears_a_shared_name() {
         let hub = hub().await;

@@ -2,7 +2,7 @@
 //!
 //! Owns: the questions about contents that are not here yet. Not here: their end (`arrived`), jobs.
 //! Invariant: a refill reads along one index and never further than its limit, however much is wanted.
-//! Spec: FETCH-20, SYNC-6.
+//! Spec: FETCH-1, QUEUE-2, QUEUE-8.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;

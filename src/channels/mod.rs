@@ -4,7 +4,11 @@
 //! (`export`), what is announced to whom (`clone_sync`).
 //! Invariant: the private key is on disk before the catalog knows the channel; a replica id is
 //! minted anew with every import.
-//! Spec: ID-1, ID-2, ID-7, ID-10.
+//! Spec: ID-1, ID-2, ID-6, ID-7, ID-20.
+
+pub mod export;
+mod hubzilla;
+mod sealed;
 
 use std::sync::Arc;
 
@@ -19,6 +23,8 @@ use crate::catalog::{CatalogError, Channel, NewChannel};
 use crate::hub::{CallError, Hub, HubError};
 use crate::keys::{KeyFileError, PrivateKey};
 use crate::packets::place;
+
+pub use sealed::SealError;
 
 /// Everything that makes a hub a clone of a channel.
 pub struct Identity {

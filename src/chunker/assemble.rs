@@ -4,7 +4,7 @@
 //! Not here: which digest a chunk must have (the caller compares), which chunks are held.
 //! Invariant: one writer per chunk at a time. Bytes in the partial file count only once the caller
 //! has accepted their digest, [`FilledChunk::write`] has returned, and a [`Assembly::sync`] after it.
-//! Spec: FILE-7 to FILE-12.
+//! Spec: FETCH-3, FETCH-4, FETCH-31, FETCH-33, FETCH-37.
 //!
 //! ```text
 //! sink.push(bytes)...  sink.finish() -> filled   filled.digest() accepted?  filled.write()

@@ -3,7 +3,7 @@
 //! Owns: finding and copying them. Not here: which content may serve (the catalog knows).
 //! Invariant: a copied chunk counts only after its bytes were hashed again where they now lie: the
 //! older content may have been damaged since it was verified.
-//! Spec: FILE-13.
+//! Spec: FILE-13, FETCH-36.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! content ([`assemble`]), and from older content to chunks ([`copy`]).
 //! Not here: which chunks to ask for, whose digest to believe (`protocol::transfer`), jobs.
 //! Invariant: memory does not grow with the size of a file (Invariant 7).
-//! Spec: FILE-1 to FILE-12.
+//! Spec: FILE-1, FILE-2, FILE-5 to FILE-8, FILE-13, FETCH-36, FETCH-37.
 //!
 //! Every call blocks, as those of the storage do.
 

@@ -5,7 +5,7 @@
 //! Invariant: what is hashed is what is stored, also when the source changes meanwhile: the root is
 //! that of the bytes that were read, and those are the bytes written. After an error no staging
 //! file is left.
-//! Spec: FILE-1 to FILE-6.
+//! Spec: FILE-1, FILE-2, FILE-5 to FILE-8.
 
 use std::fs::File;
 use std::io::Read;

@@ -1,6 +1,6 @@
 //! Announces this hub's location to another, and challenges that one if it is not listed yet.
 //!
-//! Spec: ID-12 to ID-14, QUEUE-8.
+//! Spec: ID-12 to ID-14, QUEUE-14.
 
 use std::sync::Arc;
 

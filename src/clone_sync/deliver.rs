@@ -1,6 +1,6 @@
 //! Delivers operations to one clone, as many as share a packet.
 //!
-//! Spec: SYNC-3, SYNC-8, SYNC-9, QUEUE-1.
+//! Spec: SYNC-3, SYNC-8, SYNC-29, SYNC-30, SYNC-32.
 
 use std::sync::Arc;
 

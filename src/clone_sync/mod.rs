@@ -3,7 +3,7 @@
 //! Owns: deliveries, each announced once to each clone. Not here: what a clone does with them
 //! (`packets`), the order of jobs (`queue`), how far each clone has got (the catalog).
 //! Invariant: a clone's cursor moves only past operations that it has answered for.
-//! Spec: SYNC-3, SYNC-8 to SYNC-11, QUEUE-1 to QUEUE-8, ID-12 to ID-14.
+//! Spec: SYNC-29 to SYNC-32, ID-12 to ID-14, ID-17, QUEUE-1, QUEUE-12 to QUEUE-14, REF-5.
 
 mod announce;
 mod deliver;

@@ -1,6 +1,6 @@
 //! Reports which bytes have arrived here, many in one packet.
 //!
-//! Spec: SYNC-10, SYNC-11.
+//! Spec: SYNC-10, SYNC-31.
 
 use std::sync::Arc;
 

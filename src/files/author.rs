@@ -1,6 +1,6 @@
 //! Fresh ids and versions for what is done here.
 //!
-//! Spec: SYNC-20 to SYNC-23.
+//! Spec: SYNC-20, SYNC-22, SYNC-23.
 
 use uuid::Uuid;
 use zotferry_protocol::codec;

@@ -1,7 +1,7 @@
 //! Puts files and folders into a channel.
 //!
 //! Owns: batches: bytes durable first, then the catalog, then the clones hear. Not here: walking.
-//! Spec: SYNC-3, FILE-1.
+//! Spec: SYNC-3, FILE-5.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -48,7 +48,9 @@ pub enum PutEvent {
     Done {
         /// Its place in the channel.
         path: String,
-        /// Its bytes.
+        /// Whether it is a folder.
+        folder: bool,
+        /// Its bytes; 0 for a folder.
         size: u64,
         /// `created`, `replaced` or `unchanged`.
         change: String,
@@ -98,6 +100,7 @@ async fn enter(
     if batch.is_empty() {
         return Ok(());
     }
+    let _until_named = hub.storing.read().await;
     let storage = Arc::clone(&hub.storage);
     let (stored, skipped) = tokio::task::spawn_blocking(move || store(&*storage, batch)).await??;
     for one in skipped {
@@ -118,7 +121,12 @@ async fn enter(
     for (file, filed) in files.iter().zip(filed) {
         let path = [&file.folders[..], &[file.name.clone()]].concat().join("/");
         let event = match filed {
-            Ok(filed) => PutEvent::Done { path, size: file.size, change: word(&filed.change) },
+            Ok(filed) => PutEvent::Done {
+                path,
+                folder: file.is_folder,
+                size: if file.is_folder { 0 } else { file.size },
+                change: word(&filed.change),
+            },
             Err(clash) => PutEvent::Skipped(Skipped { path, reason: clash.to_string() }),
         };
         events.send(event).await.ok();

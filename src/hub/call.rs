@@ -2,7 +2,7 @@
 //!
 //! Owns: outgoing packets, answers, and the correction for clocks that differ. Not here: when to
 //! ask again (the queue), what an answer means.
-//! Spec: SIGN-1, SIGN-9 to SIGN-12, REF-2 to REF-5.
+//! Spec: SIGN-1, SIGN-7, SIGN-10, SIGN-11, SIGN-16, SIGN-17, REF-4, REF-5, QUEUE-13.
 
 use uuid::Uuid;
 use zotferry_protocol::envelope::{Draft, MAX_LIFE, Party, Verified, open, seal};

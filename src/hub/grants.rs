@@ -3,7 +3,7 @@
 //! Owns: what a signed chunk-request was found to be, how often and how much it was used. Not here:
 //! whether its asker is still a clone (asked each time by the handler).
 //! Invariant: bounded: a grant goes when it expires, and there are at most [`MAX_GRANTS`].
-//! Spec: FETCH-9 to FETCH-13.
+//! Spec: FETCH-9, FETCH-25 to FETCH-27.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -17,9 +17,9 @@ use zotferry_protocol::refusal::{Code, Refusal};
 
 /// Most grants remembered; beyond, the one that expires first is verified again when it comes.
 const MAX_GRANTS: usize = 1024;
-/// FETCH-12: most answers to one capability at the same time.
+/// FETCH-26: most answers to one capability at the same time.
 const MAX_PARALLEL: u32 = 8;
-/// FETCH-13: content bytes per capability: this many times what it names, and some air.
+/// FETCH-27: content bytes per capability: this many times what it names, and some air.
 const MAX_TIMES: u64 = 4;
 const AIR: u64 = 16 << 20;
 
@@ -45,7 +45,7 @@ impl Drop for Presented {
 }
 
 impl Grant {
-    /// FETCH-12, FETCH-13: one more answer, unless there are too many or they gave too much.
+    /// FETCH-26, FETCH-27: one more answer, unless there are too many or they gave too much.
     pub fn present(self: &Arc<Self>, asked: u64) -> Result<Presented, Refusal> {
         if self.served.load(Relaxed) > asked.saturating_mul(MAX_TIMES).saturating_add(AIR) {
             let text = "this capability has been used up; sign another";

@@ -2,11 +2,15 @@
 //!
 //! Owns: the keys that make such a job unique in its lane. Not here: who works on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use super::{CallError, Hub};
 use crate::catalog::{ChannelNo, LocationState, SiteNo};
 use crate::queue::{Lane, NewJob, Task};
+
+/// How long news of arrivals gather before they are reported.
+const GATHER: Duration = Duration::from_millis(500);
 
 impl Hub {
     /// Queues a delivery, a report or an announcement; one of each kind in a lane is enough.
@@ -36,9 +40,24 @@ impl Hub {
         self.for_each_clone(channel, Task::Deliver).await
     }
 
-    /// Tells every listed clone of a channel what has arrived here.
-    pub async fn report_soon(&self, channel: ChannelNo) -> Result<(), CallError> {
-        self.for_each_clone(channel, Task::Report).await
+    /// SYNC-10: tells every listed clone of a channel what has arrived here, all that arrives within
+    /// [`GATHER`] in one report. A report lost with the process is made when the hub starts again.
+    pub fn report_soon(self: &Arc<Self>, channel: ChannelNo) {
+        let mut due = self.reports_due.lock().unwrap_or_else(PoisonError::into_inner);
+        if !due.insert(channel) {
+            return;
+        }
+        let hub = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(GATHER) => {}
+                () = hub.stop.cancelled() => {}
+            }
+            hub.reports_due.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
+            if let Err(error) = hub.for_each_clone(channel, Task::Report).await {
+                tracing::error!(%error, "a report could not be queued");
+            }
+        });
     }
 
     async fn for_each_clone(&self, channel: ChannelNo, task: Task) -> Result<(), CallError> {

@@ -10,13 +10,13 @@ mod grants;
 mod jobs;
 mod peers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use zotferry_protocol::identity::{BaseUrl, site_id};
@@ -110,6 +110,11 @@ pub struct Hub {
     /// Whether partial files must be verified again before their chunks count: after an unclean
     /// stop, or with a new queue.
     pub recheck: bool,
+    /// Held to read while content is stored that the catalog does not name yet, and to write while
+    /// content is removed.
+    pub storing: RwLock<()>,
+    /// Channels whose arrivals are about to be reported.
+    reports_due: Mutex<HashSet<i64>>,
     channel_keys: Mutex<HashMap<i64, Arc<PrivateKey>>>,
     _lock: Lock,
 }
@@ -173,6 +178,8 @@ impl Hub {
             deliveries: Notify::new(),
             comebacks: Notify::new(),
             stop: CancellationToken::new(),
+            storing: RwLock::new(()),
+            reports_due: Mutex::default(),
             channel_keys: Mutex::default(),
             queue: Arc::new(opened.queue),
             folder,

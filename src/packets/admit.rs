@@ -1,7 +1,7 @@
 //! Whether a packet counts: who signed it, for whom, when, and whether it was seen before.
 //!
 //! Owns: the order of the checks. Not here: the checks themselves (see the protocol's `envelope`).
-//! Spec: SIGN-3 to SIGN-9, ID-12, SYNC-1, SYNC-2.
+//! Spec: SIGN-3 to SIGN-6, SIGN-9, SIGN-12 to SIGN-15, ID-17, ID-21, ID-22, SYNC-1, SYNC-2.
 
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ async fn authenticate<'a>(
     Ok((site.ok_or(Code::UnknownLocation)?, authentic))
 }
 
-/// ID-12: a record in the envelope that our channel and the signing hub signed.
+/// ID-21: a record in the envelope that our channel and the signing hub signed.
 async fn introduction(hub: &Arc<Hub>, sealed: &Sealed<'_>) -> Result<VerifiedLocation, Refusal> {
     let record = sealed.introduction().ok_or(Code::UnknownLocation)??;
     let id = record.claimed_channel()?;

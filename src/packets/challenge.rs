@@ -1,6 +1,6 @@
 //! A challenge is answered with its nonce: the signature of the answer is the proof.
 //!
-//! Spec: ID-13, ID-14.
+//! Spec: ID-23.
 
 use zotferry_protocol::packets::{Challenge, Packet};
 

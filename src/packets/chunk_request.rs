@@ -2,7 +2,7 @@
 //!
 //! Owns: what a presentation asks for, which items may be served, the frames. Not here: the plan of
 //! a response (the protocol's `frames`), buffers (`serve`).
-//! Spec: FETCH-8 to FETCH-21.
+//! Spec: FETCH-8, FETCH-9, FETCH-11 to FETCH-18, FETCH-20 to FETCH-30.
 
 use std::sync::Arc;
 

@@ -2,14 +2,14 @@
 //!
 //! Owns: which registers of an entry change, what is wanted, what is refused. Not here: fetching.
 //! Invariant: the report is on disk with the effects; the same packet gets the same report again.
-//! Spec: SYNC-3 to SYNC-13, SYNC-20 to SYNC-29.
+//! Spec: SYNC-4 to SYNC-9, SYNC-12 to SYNC-17, SYNC-24, SYNC-25, SYNC-27, SYNC-28, PKT-12, SIGN-8.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use zotferry_protocol::codec;
 use zotferry_protocol::envelope::Header;
-use zotferry_protocol::ids::{OpId, ResourceId};
+use zotferry_protocol::ids::{OpId, ResourceId, Role};
 use zotferry_protocol::packets::{
     AttachEntry, CloneSync, Data, OpReport, OpStatus, Operation, Source, SyncReport,
 };
@@ -40,7 +40,7 @@ pub(super) async fn receive(
     apply.finish(&header.id, header.expires, &bytes).await.map_err(|e| unavailable(&e))?;
     hub.tell_receiver();
     if done.arrived {
-        hub.report_soon(caller.channel.id).await.map_err(|e| unavailable(&e))?;
+        hub.report_soon(caller.channel.id);
     }
     Ok(Reply::Packet(200, bytes))
 }
@@ -91,6 +91,9 @@ async fn operations(
     for operation in &sync.operations {
         reports.push(report(operation, changes.take(operation, &mut room)));
     }
+    if !changes.wants.is_empty() {
+        hub.metrics.first_wanted_ms.first(hub.clock.now());
+    }
     let rows = changes.rows();
     apply.upsert_attach(channel.id, &rows).await.map_err(|e| unavailable(&e))?;
     let wanted = apply
@@ -134,6 +137,22 @@ impl Room {
     }
 }
 
+/// What becomes of an entry's bytes.
+enum Content {
+    /// They are what they were; no version of theirs is new.
+    Same,
+    /// Ours stay; with the merged version where theirs were concurrent.
+    Ours(Option<Version>),
+    /// Theirs are taken, under this version.
+    Theirs(Version),
+}
+
+impl Content {
+    fn wins(&self) -> bool {
+        matches!(self, Self::Theirs(_))
+    }
+}
+
 /// The rows that a packet touches, as they become.
 struct Changes {
     known: HashMap<ResourceId, Attach>,
@@ -143,12 +162,42 @@ struct Changes {
 }
 
 impl Changes {
-    /// One operation: all of it, or (refused) nothing.
+    /// SYNC-16: one operation: all of it, or (refused) nothing.
     fn take(&mut self, operation: &Operation, room: &mut Room) -> Result<OpStatus, Refusal> {
         operation.check()?;
+        let before = self.snapshot(operation);
+        let (quota, disk, hlc) = (room.quota, room.disk, self.hlc);
+        self.merge_all(operation, room).inspect_err(|_| {
+            (room.quota, room.disk, self.hlc) = (quota, disk, hlc);
+            self.restore(before);
+        })
+    }
+
+    /// The rows that an operation may change, as they are, and whether they had changed.
+    fn snapshot(&self, operation: &Operation) -> Vec<(ResourceId, Option<Attach>, bool)> {
+        let hashes = operation.attach.iter().map(|entry| &entry.row.hash);
+        let row = |hash: &ResourceId| {
+            (hash.clone(), self.known.get(hash).cloned(), self.changed.contains(hash))
+        };
+        hashes.map(row).collect()
+    }
+
+    fn restore(&mut self, before: Vec<(ResourceId, Option<Attach>, bool)>) {
+        for (hash, row, changed) in before {
+            if !changed {
+                self.changed.remove(&hash);
+            }
+            match row {
+                Some(row) => drop(self.known.insert(hash, row)),
+                None => drop(self.known.remove(&hash)),
+            }
+        }
+    }
+
+    fn merge_all(&mut self, operation: &Operation, room: &mut Room) -> Result<OpStatus, Refusal> {
         let Some(entry) = operation.entry() else { return Err(Code::BadPlace.into()) };
-        let wins = self.content_wins(entry);
-        if wins {
+        let content = self.judge_content(entry)?;
+        if content.wins() {
             let news = operation.data.iter().filter(|d| self.is_new(entry, d));
             room.reserve(news.map(|d| d.size).sum())?;
         }
@@ -156,15 +205,19 @@ impl Changes {
         for entry in &operation.attach {
             news |= self.merge(entry, operation.id)?;
         }
-        if wins {
-            self.set_content(entry, operation);
-            self.wants.extend(operation.data.iter().map(|d| want(entry, d, operation.id)));
+        match &content {
+            Content::Theirs(version) => {
+                self.set_content(entry, operation, version);
+                self.wants.extend(operation.data.iter().map(|d| want(entry, d, operation.id)));
+            }
+            Content::Ours(Some(version)) => self.set_version(entry, version),
+            Content::Ours(None) | Content::Same => {}
         }
-        let behind = entry.content.is_some() && !wins && !self.is_same(entry);
-        Ok(match (wins || news, behind) {
-            (_, true) => OpStatus::Superseded,
-            (true, false) => OpStatus::Stored,
-            (false, false) => OpStatus::Duplicate,
+        Ok(match content {
+            Content::Ours(_) => OpStatus::Superseded,
+            Content::Theirs(_) => OpStatus::Stored,
+            Content::Same if news => OpStatus::Stored,
+            Content::Same => OpStatus::Duplicate,
         })
     }
 
@@ -173,24 +226,22 @@ impl Changes {
         codec::decode_owned(&row.content_version.as_ref()?.0).ok()
     }
 
-    /// Whether an entry's bytes are newer than what is here.
-    fn content_wins(&self, entry: &AttachEntry) -> bool {
-        let Some(theirs) = &entry.content else { return false };
-        match self.stored(entry) {
-            None => true,
-            Some(ours) => match relation(&ours, theirs) {
-                Relation::Older => true,
-                Relation::Equal | Relation::Newer => false,
-                Relation::Concurrent => winner(&ours, theirs) == theirs,
-            },
-        }
-    }
-
-    fn is_same(&self, entry: &AttachEntry) -> bool {
-        match (self.stored(entry), &entry.content) {
-            (Some(ours), Some(theirs)) => relation(&ours, theirs) == Relation::Equal,
-            _ => false,
-        }
+    /// SYNC-24, SYNC-25: whose bytes an entry has from now on, and the version that has seen both.
+    fn judge_content(&self, entry: &AttachEntry) -> Result<Content, Refusal> {
+        let Some(theirs) = &entry.content else { return Ok(Content::Same) };
+        let Some(ours) = self.stored(entry) else { return Ok(Content::Theirs(theirs.clone())) };
+        Ok(match relation(&ours, theirs) {
+            Relation::Equal => Content::Same,
+            Relation::Newer => Content::Ours(None),
+            Relation::Older => Content::Theirs(theirs.clone()),
+            Relation::Concurrent => {
+                let merged = join(&ours, theirs).map_err(|e| Refusal::with(Code::BadField, e))?;
+                match winner(&ours, theirs) == theirs {
+                    true => Content::Theirs(merged),
+                    false => Content::Ours(Some(merged)),
+                }
+            }
+        })
     }
 
     fn is_new(&self, entry: &AttachEntry, data: &Data) -> bool {
@@ -235,16 +286,11 @@ impl Changes {
         Ok(news)
     }
 
-    /// The entry's bytes are theirs from now on; the version has seen both.
-    fn set_content(&mut self, entry: &AttachEntry, operation: &Operation) {
-        let Some(theirs) = &entry.content else { return };
-        let merged = match self.stored(entry) {
-            Some(ours) => join(&ours, theirs).unwrap_or_else(|_| theirs.clone()),
-            None => theirs.clone(),
-        };
-        let file = operation.data.iter().find(|d| d.role == zotferry_protocol::ids::Role::File);
+    /// The entry's bytes are theirs from now on.
+    fn set_content(&mut self, entry: &AttachEntry, operation: &Operation, version: &Version) {
+        let file = operation.data.iter().find(|d| d.role == Role::File);
         let (Some(row), Some(file)) = (self.known.get_mut(&entry.row.hash), file) else { return };
-        row.content_version = Some(bytes(&merged));
+        row.content_version = Some(bytes(version));
         row.root = Some(file.root);
         row.filesize = file.size;
         entry.row.filetype.clone_into(&mut row.filetype);
@@ -253,6 +299,14 @@ impl Changes {
         // Written elsewhere: not ours to announce any more.
         row.seq = None;
         self.changed.insert(entry.row.hash.clone());
+    }
+
+    /// The entry keeps its bytes, and its version has now seen theirs.
+    fn set_version(&mut self, entry: &AttachEntry, version: &Version) {
+        if let Some(row) = self.known.get_mut(&entry.row.hash) {
+            row.content_version = Some(bytes(version));
+            self.changed.insert(entry.row.hash.clone());
+        }
     }
 
     fn rows(&self) -> Vec<Attach> {

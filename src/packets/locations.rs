@@ -2,7 +2,7 @@
 //!
 //! Owns: which records are kept, and who is to be challenged. Not here: the challenge itself (an
 //! announcement, see `clone_sync`), because a handler does not wait for other hubs.
-//! Spec: ID-8 to ID-14, QUEUE-8.
+//! Spec: ID-8 to ID-10, ID-13, ID-18, QUEUE-15.
 
 use std::sync::Arc;
 

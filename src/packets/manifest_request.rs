@@ -1,11 +1,11 @@
 //! Manifest pages: the digests of a file's chunks, each page with its path to the root.
 //!
-//! Spec: FETCH-1 to FETCH-7, FILE-8 to FILE-11.
+//! Spec: FETCH-28 to FETCH-30, FETCH-51, FETCH-52, FILE-6, FILE-11.
 
 use std::sync::Arc;
 
 use zotferry_protocol::ids::Digest;
-use zotferry_protocol::manifest::Manifest;
+use zotferry_protocol::manifest::{MIN_CHUNK, Manifest};
 use zotferry_protocol::merkle;
 use zotferry_protocol::packets::{
     ManifestPage, ManifestPages, ManifestRequest, Packet, PageRefused,
@@ -17,7 +17,7 @@ use crate::catalog::{ContentName, DataState, Served};
 use crate::hub::Hub;
 use crate::storage::{Storage, StorageError};
 
-/// FETCH-4: digest bytes in one answer; the packet has room for paths and heads beside them.
+/// FETCH-51: digest bytes in one answer; the packet has room for paths and heads beside them.
 const ROOM: usize = 900 << 10;
 
 /// As many of the asked pages as fit.
@@ -50,7 +50,12 @@ fn pages(
                 continue;
             }
         };
+        let pages = Manifest::of(served.size).map_or(0, |manifest| manifest.pages());
         for number in wanted.first..wanted.first.saturating_add(wanted.count) {
+            if number >= pages {
+                answer.refused.push(refuse(Code::BadRange));
+                break;
+            }
             if room == 0 || answer.pages.len() == 1024 {
                 return answer;
             }
@@ -60,7 +65,7 @@ fn pages(
                     answer.pages.push(page);
                 }
                 Ok(None) => {
-                    answer.refused.push(refuse(Code::BadRange));
+                    answer.refused.push(refuse(Code::NotHere));
                     break;
                 }
                 Err(error) => {
@@ -81,11 +86,7 @@ fn page(
     item: u32,
     number: u32,
 ) -> Result<Option<ManifestPage>, StorageError> {
-    let Ok(manifest) = Manifest::of(served.size) else { return Ok(None) };
-    if number >= manifest.pages() {
-        return Ok(None);
-    }
-    if manifest.chunks() == 1 {
+    if served.size <= MIN_CHUNK.into() {
         return Ok(Some(ManifestPage::new(item, 0, &[served.root], &[])));
     }
     let Some(digests) = storage.digests(&served.root, number)? else { return Ok(None) };
@@ -94,7 +95,7 @@ fn page(
     Ok(Some(ManifestPage::new(item, number, &digests, &path)))
 }
 
-/// FETCH-5 to FETCH-7: what this hub has under each name, or why it gives nothing.
+/// FETCH-28 to FETCH-30: what this hub has under each name, or why it gives nothing.
 pub(super) async fn served(
     hub: &Arc<Hub>,
     channel: i64,

@@ -3,7 +3,7 @@
 //! Owns: the way of a packet from bytes to answer. Not here: HTTP (see `web`), what a packet is.
 //! Invariant: a handler gets a [`Verified`] packet of a listed clone, or of a hub that introduced
 //! itself and asks for nothing but to be listed. 2xx only after what must not be lost is on disk.
-//! Spec: SIGN-3 to SIGN-12, SYNC-1, REF-1.
+//! Spec: PKT-11 to PKT-13, SIGN-14, SIGN-17, REF-2, REF-3.
 
 mod admit;
 mod challenge;

@@ -1,6 +1,6 @@
 //! Between catalog rows and what travels.
 //!
-//! Spec: SYNC-4 to SYNC-7.
+//! Spec: SYNC-5, SYNC-7, SYNC-14, SYNC-19.
 
 use zotferry_protocol::codec;
 use zotferry_protocol::ids::{Millis, OpId};

@@ -2,7 +2,7 @@
 //!
 //! Owns: buffers and their reuse. Not here: what may be read (the handlers), HTTP.
 //! Invariant: a slow reader holds two pieces of memory and no thread.
-//! Spec: FETCH-14, STREAM-4.
+//! Spec: FETCH-10, STREAM-4.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
 //! Streams: one content, or a range of it, as it is.
 //!
 //! Owns: who may stream what, and RFC 9110's ranges and conditions. Not here: HTTP types.
-//! Spec: STREAM-1 to STREAM-9; RFC 9110, sections 13.1.5 and 14.
+//! Spec: STREAM-1 to STREAM-4, STREAM-6, STREAM-14; RFC 9110, sections 13.1.5 and 14.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub enum Stream {
         /// The part's bytes.
         pieces: Pieces,
     },
+    /// STREAM-14: this hub does not stream.
+    Off,
     /// 416: the range lies outside.
     Unsatisfiable(u64),
     /// A refusal.
@@ -54,6 +56,9 @@ pub enum Stream {
 /// Answers a GET, or a HEAD, whose pieces are not read.
 pub async fn stream(hub: &Arc<Hub>, ask: &StreamAsk) -> Stream {
     hub.metrics.packets.one();
+    if !hub.config.transfer.streaming {
+        return Stream::Off;
+    }
     match check(hub, ask).await {
         Ok(served) => open(hub, ask, &served).await,
         Err(denied) => Stream::Refused(super::deny(hub, denied).await),
@@ -62,9 +67,6 @@ pub async fn stream(hub: &Arc<Hub>, ask: &StreamAsk) -> Stream {
 
 /// The packet counts, is of a clone, and names what the path names.
 async fn check(hub: &Arc<Hub>, ask: &StreamAsk) -> Result<Served, Denied> {
-    if !hub.config.transfer.streaming {
-        return Err(Refusal::with(Code::UnknownType, "this hub does not stream").into());
-    }
     let (caller, packet) = admit::admit(hub, &ask.packet).await?;
     let signed = |refusal: Refusal| Denied::Signed(packet.header().clone(), refusal);
     let named = StreamRequest { resource: ask.resource.clone(), role: ask.role, root: ask.root };

@@ -1,6 +1,6 @@
 //! A clone tells which bytes have arrived there.
 //!
-//! Spec: SYNC-10, SYNC-11.
+//! Spec: SYNC-11, SYNC-31.
 
 use std::sync::Arc;
 

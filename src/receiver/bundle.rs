@@ -2,7 +2,7 @@
 //!
 //! Owns: their bytes until they are stored together. Not here: the exchange.
 //! Invariant: at most [`HOLD`] bytes wait to be stored.
-//! Spec: FETCH-8, FETCH-33.
+//! Spec: FETCH-8, FILE-10, STREAM-8.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -161,6 +161,7 @@ impl<'a> Bundle<'a> {
         if items.is_empty() {
             return Ok(());
         }
+        let _until_named = self.receiver.hub.storing.read().await;
         let storage = Arc::clone(&self.receiver.hub.storage);
         self.receiver.hub.metrics.syncs.one();
         tokio::task::spawn_blocking(move || storage.put_many(&items)).await??;

@@ -1,6 +1,6 @@
 //! Fetches ranges of larger files by chunk-requests.
 //!
-//! Spec: FETCH-8 to FETCH-24.
+//! Spec: FETCH-2, FETCH-6, FETCH-8.
 
 use std::collections::HashMap;
 use std::sync::Arc;

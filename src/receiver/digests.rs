@@ -1,6 +1,6 @@
 //! Manifest pages: from the storage, or else from the origin, verified before they count.
 //!
-//! Spec: FETCH-1 to FETCH-4, FILE-8 to FILE-11.
+//! Spec: FETCH-50, FETCH-53, FILE-9, FILE-12.
 
 use std::sync::Arc;
 use std::time::Duration;

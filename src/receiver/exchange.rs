@@ -4,7 +4,7 @@
 //! the bytes are for (`chunks`, `bundle`).
 //! Invariant: bytes that came are never asked for again in the same exchange: the next presentation
 //! begins at the very byte where the last one was cut.
-//! Spec: FETCH-9 to FETCH-24.
+//! Spec: FETCH-6, FETCH-10, FETCH-19, FETCH-20, FETCH-25, SIGN-15, SIGN-16.
 
 use std::sync::Arc;
 

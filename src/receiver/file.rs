@@ -3,7 +3,7 @@
 //! Owns: the transfer, its partial file, the jobs whose chunks are not durable yet. Not here: the
 //! decisions (the protocol's `transfer`), requests.
 //! Invariant: a job is done in the same batch that records its chunks as held, after the sync.
-//! Spec: FILE-10 to FILE-14, FETCH-27 to FETCH-31.
+//! Spec: FETCH-31 to FETCH-37, SYNC-10.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -170,12 +170,16 @@ impl ActiveFile {
     pub(super) fn ask(&self, jobs: &[Job]) -> Vec<ChunkRange> {
         let now = self.hub.clock.now();
         let mut transfer = lock(&self.transfer);
-        let wanted: Vec<ChunkRange> =
-            jobs.iter().filter_map(range_of).flat_map(|range| transfer.wanted(range)).collect();
+        let mut wanted = Vec::new();
         let mut bytes = 0;
-        for range in &wanted {
-            bytes += transfer.manifest().bytes(*range);
-            transfer.handle(now, Input::Leased(*range));
+        // One job after the other: two of them may name the same chunk.
+        for job in jobs.iter().filter_map(range_of) {
+            for range in transfer.wanted(job) {
+                if wanted.contains(&range) { tracing::error!(?range, ?job, ?jobs, "DUP"); }
+                bytes += transfer.manifest().bytes(range);
+                transfer.handle(now, Input::Leased(range));
+                wanted.push(range);
+            }
         }
         self.asked.fetch_add(bytes, Relaxed);
         self.requests.fetch_add(1, Relaxed);
@@ -446,6 +450,7 @@ impl ActiveFile {
     }
 
     async fn try_commit(self: &Arc<Self>, receiver: &Arc<Receiver>) -> Result<bool, ReceiverError> {
+        let _until_named = self.hub.storing.read().await;
         if let Some(assembly) = self.assembly() {
             match tokio::task::spawn_blocking(move || assembly.commit()).await? {
                 Ok(()) => {}

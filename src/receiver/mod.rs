@@ -5,7 +5,7 @@
 //! does next (the protocol's `transfer`), bytes on disk (`chunker`), jobs on disk (`queue`).
 //! Invariant: a job ends when what it fetched is durable, and not before; whatever dies in between
 //! is asked for again, and only that.
-//! Spec: FETCH-1 to FETCH-26, STREAM-1 to STREAM-14.
+//! Spec: FETCH-1 to FETCH-6, FETCH-31 to FETCH-37, FETCH-40 to FETCH-46, STREAM-8.
 
 mod bundle;
 mod chunks;

@@ -2,7 +2,7 @@
 //!
 //! Owns: the counts of one request, the translation of errors into pacing and retries. Not here:
 //! the request itself.
-//! Spec: QUEUE-1 to QUEUE-6, FETCH-22 to FETCH-26.
+//! Spec: QUEUE-1, QUEUE-4, QUEUE-5, QUEUE-12, QUEUE-13, FETCH-43 to FETCH-46.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! file (its transfer).
 //! Invariant: the queue holds a few thousand files and the window of some large ones, however many
 //! are wanted.
-//! Spec: QUEUE-7.
+//! Spec: FETCH-1, QUEUE-2, QUEUE-8.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -186,6 +186,7 @@ impl Receiver {
     async fn without_empty(&self, files: Vec<Data>) -> Result<Vec<Data>, ReceiverError> {
         let (empty, rest): (Vec<Data>, Vec<Data>) = files.into_iter().partition(|f| f.size == 0);
         if let Some(first) = empty.first() {
+            let _until_named = self.hub.storing.read().await;
             let (storage, root) = (Arc::clone(&self.hub.storage), first.root);
             let storing = move || storage.put_many(&[(root, bytes::Bytes::new())]);
             tokio::task::spawn_blocking(storing).await??;
@@ -197,6 +198,7 @@ impl Receiver {
 
     /// Bytes that are in storage already, for whatever channel: nothing is fetched.
     async fn here_already(&self, data: &Data) -> Result<bool, ReceiverError> {
+        let _until_named = self.hub.storing.read().await;
         let (storage, root) = (Arc::clone(&self.hub.storage), data.root);
         if !tokio::task::spawn_blocking(move || storage.contains(&root)).await?? {
             return Ok(false);
@@ -261,9 +263,10 @@ impl Receiver {
         let ids: Vec<i64> = contents.iter().map(|(id, _)| *id).collect();
         self.hub.catalog.mark_present(&ids).await?;
         self.hub.metrics.files_committed.add(ids.len() as u64);
+        self.hub.metrics.last_commit_ms.last(self.hub.clock.now());
         let channels: BTreeSet<i64> = contents.iter().map(|(_, channel)| *channel).collect();
         for channel in channels {
-            self.hub.report_soon(channel).await?;
+            self.hub.report_soon(channel);
         }
         Ok(())
     }

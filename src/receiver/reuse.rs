@@ -1,6 +1,6 @@
 //! Chunks that an earlier revision of the same file has are copied, not fetched.
 //!
-//! Spec: FETCH-32.
+//! Spec: FILE-13, FETCH-36.
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! on (the protocol's `transfer`).
 //! Invariant: bytes of a chunk are counted, hashed and written in the order of the file; nothing
 //! counts before its digest was judged.
-//! Spec: FETCH-3, FETCH-4, FILE-12.
+//! Spec: FETCH-3, FETCH-4, STREAM-7.
 
 use std::sync::Arc;
 

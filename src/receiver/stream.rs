@@ -2,7 +2,7 @@
 //!
 //! Owns: whether an answer is a stream of ours, and what it says about the path if not. Not here:
 //! when streams are tried again (the protocol's `path`).
-//! Spec: STREAM-4 to STREAM-14.
+//! Spec: STREAM-1, STREAM-3, STREAM-5, STREAM-7, STREAM-9 to STREAM-13.
 
 use std::sync::Arc;
 

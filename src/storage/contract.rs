@@ -320,7 +320,7 @@ fn content_is_copied_into_a_partial_file() {
     });
 }
 
-/// FILE-9: digest pages are kept by root and page; their subtree roots come without a gap or not.
+/// FILE-6: digest pages are kept by root and page; their subtree roots come without a gap or not.
 #[test]
 fn digest_pages_are_kept_by_root() {
     each(|storage| {

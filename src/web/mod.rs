@@ -1,7 +1,7 @@
 //! HTTP: what other hubs reach.
 //!
 //! Owns: routes, header names, status codes, connections. Not here: what is answered (`packets`).
-//! Spec: PKT-10 to PKT-14, STREAM-1 to STREAM-9.
+//! Spec: PKT-10 to PKT-14, REF-3, STREAM-1, STREAM-4, STREAM-14.
 
 mod server;
 mod stream;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zotferry_protocol::ids::{Digest, ResourceId, Role};
@@ -42,6 +43,7 @@ pub(super) async fn get(
             set(&mut response, header::ACCEPT_RANGES, "bytes");
             response
         }
+        Stream::Off => (StatusCode::NOT_FOUND, "this hub does not stream\n").into_response(),
         Stream::Unsatisfiable(size) => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;

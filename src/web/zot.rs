@@ -35,7 +35,12 @@ fn presentation(headers: &HeaderMap, bytes: Bytes) -> Result<Presentation, Refus
     }
     let bad = |name: &str| Refusal::with(Code::BadField, format_args!("the header {name}"));
     let resume = text(RESUME_HEADER).map(str::parse::<Resume>).transpose();
-    let max_bytes = text(MAX_BYTES_HEADER).map(str::parse::<u64>).transpose();
+    // FETCH-23: digits alone; Rust's own parser would take a sign as well.
+    let digits = |value: &str| match value.bytes().all(|b| b.is_ascii_digit()) {
+        true => value.parse::<u64>().ok(),
+        false => None,
+    };
+    let max_bytes = text(MAX_BYTES_HEADER).map(|value| digits(value).ok_or(())).transpose();
     Ok(Presentation {
         resume: resume.map_err(|_| bad(RESUME_HEADER))?.unwrap_or_default(),
         max_bytes: max_bytes.map_err(|_| bad(MAX_BYTES_HEADER))?,

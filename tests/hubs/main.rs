@@ -18,3 +18,4 @@ mod faults_stop;
 mod harness;
 mod path;
 mod proxy;
+mod sweep;

@@ -111,7 +111,7 @@ pub enum How {
     Refused,
 }
 
-/// The pace at which one origin is asked.
+/// The pace at which one origin is asked. All times are of one clock that is not set back.
 #[derive(Debug, Clone)]
 pub struct Pacer {
     config: PacingConfig,

@@ -54,6 +54,44 @@ fn a_short_transfer_visits_eight_at_most() {
     assert_eq!(run.above(8), 0, "{:?}", run.levels);
 }
 
+/// FETCH-41: while goodput still grows by itself, nothing is tried; when it has settled, it is.
+#[test]
+fn a_probe_waits_until_goodput_has_settled() {
+    let mut pacer = Pacer::new(PacingConfig::default());
+    (0..4).for_each(|_| pacer.handle(Millis(0), Event::Started));
+    pacer.handle(Millis(0), Event::FirstByte { after: 10 });
+    let epochs = [(250, 1), (500, 2), (750, 4), (1000, 6), (1250, 7)];
+    let levels = epochs.map(|(now, mebibytes)| {
+        pacer.handle(Millis(now), Event::Bytes(mebibytes << 20));
+        pacer.level()
+    });
+    assert_eq!(levels, [4, 4, 4, 4, 8]);
+}
+
+/// FETCH-41: what one request brings says nothing about four: nothing is tried.
+#[test]
+fn too_little_work_teaches_nothing_about_the_level() {
+    let mut pacer = Pacer::new(PacingConfig::default());
+    pacer.handle(Millis(0), Event::Started);
+    pacer.handle(Millis(0), Event::FirstByte { after: 10 });
+    for epoch in 1..40 {
+        pacer.handle(Millis(epoch * 250), Event::Bytes(1 << 20));
+        assert_eq!(pacer.level(), 4);
+    }
+    assert_eq!(pacer.connection_rate(), Some(4 << 20));
+}
+
+/// FETCH-44: of several pauses the longest holds.
+#[test]
+fn a_later_shorter_pause_does_not_end_an_earlier_one() {
+    let mut pacer = Pacer::new(PacingConfig::default());
+    for retry_after in [Some(9000), Some(10), None] {
+        let how = How::TooMany { retry_after };
+        pacer.handle(Millis(0), Event::Finished { how, bytes: 0 });
+    }
+    assert_eq!(pacer.wake_at(Millis(0)), Some(Millis(9000)));
+}
+
 /// FETCH-45: a proxy that cuts every answer at 1 MiB, or an origin's limit of 64 KiB, is no trouble.
 #[test]
 fn cuts_with_progress_do_not_reduce_the_level() {

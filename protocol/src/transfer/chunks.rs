@@ -1,7 +1,7 @@
-//! The state of every chunk of one file: one byte each, at most 1 MiB.
+//! The state of every chunk of one file: nine bits each, at most 1.2 MiB.
 
 use crate::ids::ChunkNo;
-use crate::manifest::{ChunkRange, Manifest, PAGE, page_of};
+use crate::manifest::{ChunkRange, Manifest, PAGE};
 
 /// How far a chunk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub(super) struct Chunks {
     counts: [u32; STATES],
     /// No chunk before this one is in the state.
     lowest: [u32; STATES],
+    /// One bit for each chunk; pages begin at whole bytes.
+    recorded: Vec<u8>,
     pub(super) bytes_held: u64,
 }
 
@@ -50,6 +52,7 @@ impl Chunks {
             states: vec![State::Missing; total as usize],
             counts,
             lowest,
+            recorded: vec![0; total.div_ceil(8) as usize],
             bytes_held: 0,
         }
     }
@@ -132,16 +135,24 @@ impl Chunks {
         range.iter().filter(set).collect()
     }
 
-    /// Which chunks of a page are held, LSB first.
-    pub(super) fn held_bits(&self, page: u32) -> Vec<u8> {
+    /// Notes what the stored bitmap is to say of a chunk.
+    pub(super) fn record(&mut self, chunk: ChunkNo, held: bool) {
+        let (byte, bit) = (&mut self.recorded[chunk.0 as usize / 8], 1 << (chunk.0 % 8));
+        *byte = if held { *byte | bit } else { *byte & !bit };
+    }
+
+    /// From now on no bitmap is to say anything. Gives the pages whose bitmaps said something.
+    pub(super) fn forget_recorded(&mut self) -> Vec<u32> {
+        let said = |page: &u32| self.recorded(*page).iter().any(|&byte| byte != 0);
+        let pages = (0..self.manifest.pages()).filter(said).collect();
+        self.recorded.fill(0);
+        pages
+    }
+
+    /// What the stored bitmap is to say of a page, LSB first.
+    pub(super) fn recorded(&self, page: u32) -> &[u8] {
         let range = self.manifest.page_chunks(page);
-        let mut bits = vec![0; range.count.div_ceil(8) as usize];
-        for chunk in self.those(range, &[State::Held]) {
-            debug_assert_eq!(page_of(chunk), page);
-            let at = (chunk.0 - range.first) as usize;
-            bits[at / 8] |= 1 << (at % 8);
-        }
-        bits
+        &self.recorded[range.first as usize / 8..range.end().div_ceil(8) as usize]
     }
 }
 

@@ -43,8 +43,9 @@ pub enum Input<'a> {
         /// Its leaf digest as read back.
         digest: Option<Digest>,
     },
-    /// A chunk was copied into place from other content and read back. Only for chunks that nobody
-    /// asks for: copy before giving [`Input::Digests`], and say so right after.
+    /// A chunk was copied into place from other content and read back. Copy only what
+    /// [`Transfer::open`](super::Transfer::open) gives, before [`Input::Digests`] of its page, so
+    /// that nobody asks for it meanwhile; say so right after.
     Copied {
         /// The chunk.
         chunk: ChunkNo,
@@ -102,7 +103,8 @@ pub enum Output {
     NeedDigests(u32),
 }
 
-/// Which chunks of a page are held.
+/// What the queue is to remember of a page: chunks that are held, and those that were given as
+/// suspect and have not turned out wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldBits {
     /// The page.

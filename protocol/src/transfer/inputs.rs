@@ -33,11 +33,18 @@ impl Transfer {
         }
     }
 
+    /// FETCH-34, FETCH-35: takes over what was here before. Suspect chunks are recorded once more: a
+    /// queue that was begun anew does not know of them, and the next stop may come soon.
     fn restore(&mut self, page: u32, bits: &[u8], to: State) {
         for chunk in self.chunks.of_bits(page, bits) {
             if self.chunks.state(chunk) == Some(State::Missing) {
                 self.chunks.set(chunk, to);
+                self.chunks.record(chunk, true);
             }
+        }
+        if to == State::Suspect && page < self.chunks.manifest.pages() {
+            self.changed_pages.insert(page);
+            self.record_due = true;
         }
     }
 
@@ -63,7 +70,8 @@ impl Transfer {
         }
     }
 
-    /// FETCH-35: what is on disk counts when it hashes to what the manifest says.
+    /// FETCH-35: what is on disk counts when it hashes to what the manifest says. Until it turns out
+    /// wrong its bit stays as it was, so that a second unclean stop does not forget it.
     fn checked(&mut self, now: Millis, chunk: ChunkNo, digest: Option<Digest>) {
         if self.chunks.state(chunk) != Some(State::Checking) {
             return;
@@ -72,7 +80,10 @@ impl Transfer {
             self.mark_written(now, chunk);
         } else {
             self.chunks.set(chunk, State::Missing);
+            self.chunks.record(chunk, false);
+            self.changed_pages.insert(page_of(chunk));
         }
+        self.record_due |= self.unchecked() == 0;
     }
 
     /// FETCH-36: so does what was copied from other content.
@@ -120,10 +131,14 @@ impl Transfer {
     /// FETCH-31: durable are the chunks that were written when the sync began.
     fn synced(&mut self, ticket: Ticket) {
         let chunks = self.syncs.finish(ticket);
-        chunks.iter().for_each(|&chunk| self.chunks.set(chunk, State::Held));
+        for &chunk in &chunks {
+            self.chunks.set(chunk, State::Held);
+            self.chunks.record(chunk, true);
+        }
         let pages: BTreeSet<u32> = chunks.into_iter().map(page_of).collect();
         pages.iter().for_each(|&page| self.drop_page_if_held(page));
-        self.unrecorded.extend(pages);
+        self.changed_pages.extend(pages);
+        self.record_due = true;
     }
 
     fn drop_page_if_held(&mut self, page: u32) {
@@ -136,11 +151,12 @@ impl Transfer {
     /// nothing in it counts, and a new file takes its place.
     fn start_over(&mut self) {
         let all = self.chunks.manifest.all();
+        self.changed_pages.extend(self.chunks.forget_recorded());
         self.shift(all, &[State::Suspect, State::Checking], State::Missing);
-        self.unrecorded.extend(self.chunks.those(all, &[State::Held]).into_iter().map(page_of));
         for chunk in self.chunks.those(all, &[State::Writing, State::Written, State::Held]) {
             self.lose(chunk);
         }
+        self.record_due = true;
         self.syncs.fail();
         self.file += 1;
         self.abandon = true;

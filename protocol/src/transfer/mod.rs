@@ -54,7 +54,7 @@ impl Default for TransferConfig {
     }
 }
 
-/// The receiver of one file.
+/// The receiver of one file. All times are of one clock that is not set back.
 #[derive(Debug)]
 pub struct Transfer {
     root: Digest,
@@ -64,8 +64,9 @@ pub struct Transfer {
     syncs: Syncs,
     /// What is in requests: disjoint, one entry for each `Leased`.
     leases: Vec<ChunkRange>,
-    /// Pages whose bitmaps changed since they were recorded.
-    unrecorded: BTreeSet<u32>,
+    /// Pages whose bitmaps differ from those that are stored.
+    changed_pages: BTreeSet<u32>,
+    record_due: bool,
     /// Chunks that failed verification, by who sent them.
     bad: BTreeMap<i64, u32>,
     bytes_fetched: u64,
@@ -92,7 +93,8 @@ impl Transfer {
             pages: Pages::new(config.pages),
             syncs: Syncs::new(config.group),
             leases: Vec::new(),
-            unrecorded: BTreeSet::new(),
+            changed_pages: BTreeSet::new(),
+            record_due: false,
             bad: BTreeMap::new(),
             bytes_fetched: 0,
             bytes_twice: 0,
@@ -105,6 +107,12 @@ impl Transfer {
     /// When to poll although nothing happened.
     pub fn wake_at(&self) -> Option<Millis> {
         self.syncs.wake_at()
+    }
+
+    /// What is neither here nor asked for, whether or not its digests are known: what may be copied
+    /// from other content.
+    pub fn open(&self, range: ChunkRange) -> Vec<ChunkRange> {
+        runs(&self.chunks.those(range, &[State::Missing, State::Queued]))
     }
 
     /// FETCH-2: what still has to be asked for of a job's range; all of it goes into [`Input::Leased`]
@@ -157,7 +165,14 @@ impl Transfer {
     /// Whether everything that came is durable and recorded: nothing is lost by ending here.
     pub fn is_settled(&self) -> bool {
         let open = self.chunks.count(State::Writing) + self.chunks.count(State::Written);
-        open == 0 && self.unrecorded.is_empty() && !self.abandon
+        let unrecorded = self.record_due && !self.changed_pages.is_empty();
+        open == 0 && !unrecorded && !self.abandon
+    }
+
+    /// Chunks that still have to be read back from disk. While there are any, the stored bitmaps say
+    /// more than is known, and a stop does not count as a clean one.
+    pub fn unchecked(&self) -> u32 {
+        self.chunks.count(State::Suspect) + self.chunks.count(State::Checking)
     }
 
     /// The number of the partial file: how many were abandoned before it.

@@ -17,10 +17,14 @@ impl Transfer {
             .or_else(|| self.pages.ask().map(Output::NeedDigests))
     }
 
+    /// FETCH-34: bitmaps follow syncs, and the end of reading back.
     fn record(&mut self) -> Option<Output> {
-        let pages = std::mem::take(&mut self.unrecorded);
-        let bits = |page| HeldBits { page, bits: self.chunks.held_bits(page) };
-        (!pages.is_empty()).then(|| Output::Record(pages.into_iter().map(bits).collect()))
+        if !std::mem::take(&mut self.record_due) || self.changed_pages.is_empty() {
+            return None;
+        }
+        let pages = std::mem::take(&mut self.changed_pages).into_iter();
+        let bits = |page| HeldBits { page, bits: self.chunks.recorded(page).to_vec() };
+        Some(Output::Record(pages.map(bits).collect()))
     }
 
     /// FETCH-37: a file is committed when, and only when, all of its chunks are held.

@@ -7,7 +7,7 @@ use crate::catalog::{CatalogError, VersionBytes};
 
 const PACKET: PacketId = PacketId([1; 16]);
 
-/// SIGN-21: effects and answer are stored together; a repeat gets the same answer.
+/// SIGN-8, SIGN-9: effects and answer are stored together; a repeat gets the same answer.
 #[tokio::test]
 async fn a_packet_is_applied_once() {
     let hub = Fixture::create().await;
@@ -33,7 +33,7 @@ async fn a_packet_is_applied_once() {
     assert_eq!(hub.bytes().await, (0, 5));
 }
 
-/// SIGN-21: a packet whose application is given up has changed nothing, and the next one proceeds.
+/// SYNC-16: a packet whose application is given up has changed nothing, and the next one proceeds.
 #[tokio::test]
 async fn an_unfinished_packet_changes_nothing() {
     let hub = Fixture::create().await;
@@ -49,7 +49,7 @@ async fn an_unfinished_packet_changes_nothing() {
     hub.store(&[entry("f2", None, "b")]).await;
 }
 
-/// SYNC-4: registers are written as the caller decided, whatever order they came in.
+/// SYNC-16: registers are written as the caller decided, whatever order they came in.
 #[tokio::test]
 async fn rows_are_replaced_as_the_caller_decides() {
     let hub = Fixture::create().await;
@@ -65,7 +65,7 @@ async fn rows_are_replaced_as_the_caller_decides() {
     assert_eq!(hub.by_path(hub.alice, &["a"]).await.expect("read"), None);
 }
 
-/// PKT-6: values that the catalog cannot hold are refused, not bent.
+/// PKT-7: values that the catalog cannot hold are refused, not bent.
 #[tokio::test]
 async fn values_that_do_not_fit_are_refused() {
     let hub = Fixture::create().await;
@@ -90,7 +90,7 @@ async fn values_that_do_not_fit_are_refused() {
     assert!(apply.want(hub.alice, hub.site_b, &[], NOW).await.expect("nothing").is_empty());
 }
 
-/// ID-1: rows of a channel that is not here are refused by the schema itself.
+/// SYNC-2: rows of a channel that is not here are refused by the schema itself.
 #[tokio::test]
 async fn rows_of_no_channel_are_refused() {
     let hub = Fixture::create().await;

@@ -40,7 +40,7 @@ async fn settings_of_a_channel_are_kept() {
     assert!(!hub.channel(hub.bob).await.expect("read").paused);
 }
 
-/// SYNC-20: the clock rises with the wall clock, and without it; it is one clock per channel.
+/// SYNC-22: the clock rises with the wall clock, and without it; it is one clock per channel.
 #[tokio::test]
 async fn the_clock_of_a_channel_always_rises() {
     let hub = Fixture::create().await;
@@ -58,7 +58,7 @@ async fn the_clock_of_a_channel_always_rises() {
     assert_eq!(hub.tick_hlc(hub.bob, NOW).await.expect("tick"), u64::MAX);
 }
 
-/// SYNC-6: what is present and what is announced take room; what is replaced frees it.
+/// SYNC-12: what is present and what is announced take room; what is replaced frees it.
 #[tokio::test]
 async fn room_is_what_quota_leaves() {
     let hub = Fixture::create().await;

@@ -7,7 +7,7 @@ use crate::catalog::testing::{
 };
 use crate::catalog::{Lag, LocationState, NewLocation, Placed};
 
-/// ID-21: the highest serial wins, ties by replica id.
+/// ID-10: the highest serial wins, ties by replica id.
 #[tokio::test]
 async fn the_highest_serial_wins() {
     let hub = Fixture::create().await;
@@ -34,7 +34,7 @@ async fn the_highest_serial_wins() {
     assert_eq!(kept.url, "https://b.test");
 }
 
-/// ID-22: a deleted location stays as a record; an older one does not bring it back, a newer one has to prove itself.
+/// ID-17: a deleted location stays as a record; an older one does not bring it back, a newer one has to prove itself.
 #[tokio::test]
 async fn a_deleted_location_stays_as_a_record() {
     let hub = Fixture::create().await;
@@ -59,7 +59,7 @@ async fn a_deleted_location_stays_as_a_record() {
     assert_eq!(hub.pending_locations().await.expect("read").len(), 1);
 }
 
-/// PKT-30: one question answers whether a site may speak for a channel, and with which key.
+/// SIGN-3: one question answers whether a site may speak for a channel, and with which key.
 #[tokio::test]
 async fn a_site_speaks_for_channels_located_there() {
     let hub = Fixture::create().await;
@@ -99,7 +99,7 @@ async fn cursors_rise_until_the_replica_changes() {
     assert_eq!(cursors().await, (0, 0));
 }
 
-/// QUEUE-3: failed attempts are counted until one succeeds.
+/// QUEUE-5: failed attempts are counted until one succeeds.
 #[tokio::test]
 async fn failed_attempts_are_counted() {
     let hub = Fixture::create().await;

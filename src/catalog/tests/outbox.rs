@@ -4,7 +4,7 @@ use zotferry_protocol::ids::PacketId;
 
 use crate::catalog::testing::{Fixture, NOW, Numbering, put, put_folder, want};
 
-/// SYNC-2, SYNC-30: operations come in order, parents first, with their contents.
+/// SYNC-5, SYNC-30: operations come in order, parents first, with their contents.
 #[tokio::test]
 async fn operations_come_with_parents_and_contents() {
     let hub = Fixture::create().await;

@@ -23,7 +23,7 @@ fn change(answers: &Answers, n: usize) -> Change {
     answers[n].as_ref().expect("no clash").change
 }
 
-/// SYNC-1: a file is entered with the folders above it, its content, an operation and a number.
+/// SYNC-3: a file is entered with the folders above it, its content, an operation and a number.
 #[tokio::test]
 async fn a_put_makes_entry_folders_and_content() {
     let hub = Fixture::create().await;
@@ -51,7 +51,7 @@ async fn a_put_makes_entry_folders_and_content() {
     assert_eq!((channel.seq, channel.hlc), (1, 3));
 }
 
-/// SYNC-21: new content supersedes the old one, is a new operation, and leaves place and meta alone.
+/// SYNC-23: new content supersedes the old one, is a new operation, and leaves place and meta alone.
 #[tokio::test]
 async fn a_second_put_replaces_content() {
     let hub = Fixture::create().await;
@@ -75,7 +75,7 @@ async fn a_second_put_replaces_content() {
     assert_eq!(last.data[0].op_id, last.entry.op_id);
 }
 
-/// SYNC-1: the same bytes at the same place are no operation.
+/// SYNC-3: the same bytes at the same place are no operation.
 #[tokio::test]
 async fn the_same_content_is_no_operation() {
     let hub = Fixture::create().await;
@@ -88,7 +88,7 @@ async fn the_same_content_is_no_operation() {
     assert_eq!(hub.bytes().await, (10, 0));
 }
 
-/// SYNC-1: puts of one batch see each other.
+/// SYNC-3: puts of one batch see each other.
 #[tokio::test]
 async fn puts_of_a_batch_see_each_other() {
     let hub = Fixture::create().await;
@@ -112,7 +112,7 @@ async fn puts_of_a_batch_see_each_other() {
     assert_eq!(data.iter().map(|d| d.root).collect::<Vec<_>>(), [digest(1)]);
 }
 
-/// SYNC-12: a file is not put over a folder, nor a folder over or below a file; the rest of the batch is entered.
+/// SYNC-17: a file is not put over a folder, nor a folder over or below a file; the rest of the batch is entered.
 #[tokio::test]
 async fn files_and_folders_do_not_replace_each_other() {
     let hub = Fixture::create().await;
@@ -133,7 +133,7 @@ async fn files_and_folders_do_not_replace_each_other() {
     assert_eq!(hub.heads(hub.alice).await.expect("read").seq, 2);
 }
 
-/// SYNC-12: where clones made two entries of one name, the smaller id is the one that is replaced.
+/// SYNC-6: where clones made two entries of one name, the smaller id is the one that is replaced.
 #[tokio::test]
 async fn a_put_goes_to_the_bearer_of_the_name() {
     let hub = Fixture::create().await;
@@ -167,7 +167,7 @@ async fn putting_what_was_wanted_is_an_arrival() {
     assert_eq!(hub.bytes().await, (5, 0));
 }
 
-/// SYNC-6: a batch over the quota enters nothing; one that frees room is entered though the channel is over it.
+/// SYNC-12: a batch over the quota enters nothing; one that frees room is entered though the channel is over it.
 #[tokio::test]
 async fn a_put_over_the_quota_enters_nothing() {
     let hub = Fixture::create().await;
@@ -185,7 +185,7 @@ async fn a_put_over_the_quota_enters_nothing() {
     assert_eq!(hub.bytes().await, (90, 0));
 }
 
-/// SYNC-9: a name that names no entry stops the batch before anything is written.
+/// SYNC-6: a name that names no entry stops the batch before anything is written.
 #[tokio::test]
 async fn bad_names_are_refused_before_anything_is_written() {
     let hub = Fixture::create().await;

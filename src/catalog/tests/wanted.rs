@@ -10,7 +10,7 @@ async fn content(hub: &Catalog, id: i64) -> Data {
     hub.contents(&[id]).await.expect("read").pop().expect("there")
 }
 
-/// SYNC-5: every column comes back as it was announced.
+/// QUEUE-8: every column comes back as it was announced.
 #[tokio::test]
 async fn an_announced_content_is_wanted() {
     let hub = Fixture::create().await;
@@ -48,7 +48,7 @@ async fn an_announced_content_is_wanted() {
     assert_eq!(hub.bytes().await, (0, 16 << 40));
 }
 
-/// FETCH-20: the refill takes the smallest first, page by page, one-chunk files apart from larger ones.
+/// QUEUE-2: the refill takes the smallest first, page by page, one-chunk files apart from larger ones.
 #[tokio::test]
 async fn a_refill_goes_from_small_to_large() {
     let hub = Fixture::create().await;
@@ -77,7 +77,7 @@ async fn a_refill_goes_from_small_to_large() {
     assert!(other.expect("read").is_empty());
 }
 
-/// QUEUE-9: a paused channel is left out; the others go on.
+/// QUEUE-3: a paused channel is left out; the others go on.
 #[tokio::test]
 async fn a_paused_channel_is_left_out() {
     let hub = Fixture::create().await;
@@ -119,7 +119,7 @@ async fn arrival_moves_bytes_from_reserved_to_used() {
     assert_eq!(hub.bytes().await, (70, 0));
 }
 
-/// SYNC-7: what is given up frees its room, says why, and can be tried again or announced again.
+/// QUEUE-5: what is given up frees its room, says why, and can be tried again or announced again.
 #[tokio::test]
 async fn a_failed_content_can_be_tried_again() {
     let hub = Fixture::create().await;
@@ -142,7 +142,7 @@ async fn a_failed_content_can_be_tried_again() {
     assert_eq!(content(&hub, wanted[0].id).await.state, DataState::Present);
 }
 
-/// SYNC-6: of one entry and role one content counts; a content that comes back is wanted again unless its bytes are here.
+/// FETCH-47: of one entry and role one content counts; a content that comes back is wanted again unless its bytes are here.
 #[tokio::test]
 async fn newer_content_supersedes_older() {
     let hub = Fixture::create().await;
@@ -164,7 +164,7 @@ async fn newer_content_supersedes_older() {
     assert_eq!(hub.bytes().await, (10, 101));
 }
 
-/// SYNC-6: announcements for one entry in one packet: the last one counts.
+/// SYNC-16: announcements for one entry in one packet: the last one counts.
 #[tokio::test]
 async fn the_last_announcement_of_a_packet_counts() {
     let hub = Fixture::create().await;
@@ -175,7 +175,7 @@ async fn the_last_announcement_of_a_packet_counts() {
     assert_eq!(hub.bytes().await, (0, 1));
 }
 
-/// FILE-7: bytes that are here under any name are not fetched again.
+/// FILE-13: bytes that are here under any name are not fetched again.
 #[tokio::test]
 async fn bytes_held_under_another_name_are_reported() {
     let hub = Fixture::create().await;
@@ -194,7 +194,7 @@ async fn bytes_held_under_another_name_are_reported() {
     assert_eq!(content(&hub, wanted[0].id).await.state, DataState::Present);
 }
 
-/// FILE-9: superseded bytes are kept until forgotten; only roots that nothing names are given back.
+/// FETCH-47: superseded bytes are kept until forgotten; only roots that nothing names are given back.
 #[tokio::test]
 async fn forgetting_returns_roots_nobody_names() {
     let hub = Fixture::create().await;
@@ -232,7 +232,7 @@ async fn numbers_are_not_given_twice() {
     assert_eq!(content(&hub, second).await.present_seq, Some(2));
 }
 
-/// FETCH-30: only bytes of this channel that are here are served, superseded ones too, in the order asked.
+/// FETCH-28: only bytes of this channel that are here are served, superseded ones too, in the order asked.
 #[tokio::test]
 async fn only_held_bytes_of_the_channel_are_served() {
     let hub = Fixture::create().await;

@@ -26,7 +26,7 @@ fn fill(assembly: &Arc<Assembly>, bytes: &Bytes, no: u32, piece: usize) -> Fille
     sink.finish().unwrap()
 }
 
-/// FILE-8: chunks that come in any order and in any pieces make the file, at every size.
+/// FETCH-37: chunks that come in any order and in any pieces make the file, at every size.
 #[test]
 fn chunks_in_any_order_make_the_file() {
     each(|storage| {

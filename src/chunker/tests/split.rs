@@ -110,7 +110,7 @@ fn holes_stay_holes() {
     });
 }
 
-/// FILE-9, Invariant 7: a file of more than one page of digests is stored with all of them.
+/// FILE-6, Invariant 7: a file of more than one page of digests is stored with all of them.
 #[test]
 fn more_than_a_page_of_chunks_is_stored() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,0 +1,47 @@
+//! The catalog's migrations, in order; they are part of the program.
+//!
+//! Owns: which file is which version. Not here: running them (see `open`).
+//! Invariant: a migration that was released is never edited; a new one is added below.
+
+use std::sync::LazyLock;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+// Listed by hand: the `migrate!` macro would build SQLite and tokio a second time for the compiler.
+const FILES: [(i64, &str, &str); 4] = [
+    (1, "hub channels sites", include_str!("migrations/1_hub_channels_sites.sql")),
+    (2, "attach data", include_str!("migrations/2_attach_data.sql")),
+    (3, "replay reports", include_str!("migrations/3_replay_reports.sql")),
+    (4, "present at", include_str!("migrations/4_present_at.sql")),
+];
+
+pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let migrations = FILES.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.into())
+});
+
+/// The version that a catalog has after all of them.
+pub(super) fn newest() -> i64 {
+    FILES[FILES.len() - 1].0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FILES;
+
+    #[test]
+    fn every_file_is_listed_in_order() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/src/catalog/migrations");
+        let mut found: Vec<String> = std::fs::read_dir(dir)
+            .expect("the folder of migrations")
+            .map(|entry| entry.expect("a file").file_name().into_string().expect("a name"))
+            .collect();
+        found.sort();
+        let listed =
+            FILES.map(|(version, name, _)| format!("{version}_{}.sql", name.replace(' ', "_")));
+        assert_eq!(found, listed);
+    }
+}

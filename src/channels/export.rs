@@ -1,0 +1,264 @@
+//! A channel's identity as a file that its owner carries to another hub.
+//!
+//! Owns: what is in the file. Not here: its encryption (`sealed`), what a hub does with an identity
+//! (`adopt`).
+//! Invariant: an identity that comes out of a file belongs together: guid, keys, id, key size.
+//! Spec: ID-1, ID-2, ID-20 for what comes out of the file; the file itself is local to this program.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+use zotferry_protocol::codec;
+use zotferry_protocol::identity::{BaseUrl, PublicKey, SignedLocation, portable_id, site_id};
+use zotferry_protocol::ids::{PortableId, ReplicaId};
+
+use super::sealed::{self, Cost, SealError};
+use super::{ChannelError, Identity, adopt, hubzilla};
+use crate::catalog::{CatalogError, Channel, LocationState, NewLocation, NewSite};
+use crate::hub::{Hub, HubError};
+use crate::keys::{KeyFileError, PrivateKey};
+
+/// Characters in a passphrase at least.
+pub const MIN_PASSPHRASE: usize = 8;
+/// Locations in one file.
+const MAX_LOCATIONS: usize = 64;
+
+/// Why an identity cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The file as such.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// What is in it does not belong together.
+    #[error("the identity in the file does not hold together: {0}")]
+    Content(String),
+    /// Too short.
+    #[error("a passphrase has at least {MIN_PASSPHRASE} characters")]
+    Short,
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The hub.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A worker thread was lost.
+    #[error("a worker thread ended: {0}")]
+    Worker(#[from] tokio::task::JoinError),
+}
+
+/// An identity that came out of a file.
+pub struct Opened {
+    /// The identity.
+    pub identity: Identity,
+    /// Hubs where the channel lives that do not speak this protocol.
+    pub foreign: Vec<Foreign>,
+    /// Whether its key lay open in the file, which should be destroyed then.
+    pub plain: bool,
+}
+
+/// A hub that does not speak this protocol.
+pub struct Foreign {
+    /// Where it is.
+    pub url: BaseUrl,
+    /// Its key.
+    pub site_key: PublicKey,
+}
+
+/// What is encrypted: a MessagePack map.
+#[derive(Serialize, Deserialize)]
+struct Contents {
+    channel: PortableId,
+    guid: String,
+    nick: String,
+    public_key: String,
+    private_key: String,
+    #[serde(deserialize_with = "codec::bounded::<_, _, MAX_LOCATIONS>")]
+    locations: Vec<SignedLocation>,
+}
+
+/// The identity of a channel, encrypted: what makes another hub its clone.
+pub async fn export(
+    hub: &Arc<Hub>,
+    channel: &Channel,
+    passphrase: &str,
+) -> Result<Vec<u8>, ExportError> {
+    if passphrase.chars().count() < MIN_PASSPHRASE {
+        return Err(ExportError::Short);
+    }
+    let rows = hub.catalog.locations(channel.id).await?;
+    let records = rows.iter().filter(|row| !row.foreign);
+    let contents = Contents {
+        channel: channel.portable_id.clone(),
+        guid: channel.guid.clone(),
+        nick: channel.nick.clone(),
+        public_key: channel.public_pem.clone(),
+        private_key: hub.channel_key(channel)?.to_pem()?.to_string(),
+        locations: records
+            .filter_map(|row| codec::decode_owned(&row.record).ok())
+            .take(MAX_LOCATIONS)
+            .collect(),
+    };
+    let passphrase = Zeroizing::new(passphrase.to_owned());
+    let sealing = move || sealed::seal(&contents.bytes(), &passphrase, Cost::STANDARD);
+    Ok(tokio::task::spawn_blocking(sealing).await??)
+}
+
+impl Contents {
+    fn bytes(self) -> Zeroizing<Vec<u8>> {
+        let bytes = Zeroizing::new(codec::encode(&self));
+        drop(Zeroizing::new(self.private_key));
+        bytes
+    }
+
+    fn identity(self) -> Result<Identity, ExportError> {
+        let secret = Zeroizing::new(self.private_key);
+        let key = PrivateKey::from_pem(&secret)?;
+        let wrong = |what: &str| Err(ExportError::Content(what.into()));
+        if key.public().pem() != self.public_key {
+            return wrong("the private key and the public key do not match");
+        }
+        if portable_id(&self.guid, key.public()) != self.channel {
+            return wrong("guid and key do not give the channel's id");
+        }
+        Ok(Identity { guid: self.guid, nick: self.nick, key, locations: self.locations })
+    }
+}
+
+/// Whether a file can be opened without a passphrase: its key lies open.
+pub fn is_plain(file: &[u8]) -> bool {
+    !sealed::is_sealed(file) && file.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
+}
+
+/// The identity in a file. Blocking: takes a good part of a second.
+pub fn open(file: &[u8], passphrase: &str) -> Result<Opened, ExportError> {
+    if file.len() > sealed::MAX_FILE {
+        return Err(SealError::TooLarge(file.len()).into());
+    }
+    if is_plain(file) {
+        return hubzilla::open(file);
+    }
+    let secret = sealed::open(file, passphrase)?;
+    let contents: Contents =
+        codec::decode_owned(&secret).map_err(|e| ExportError::Content(e.to_string()))?;
+    Ok(Opened { identity: contents.identity()?, foreign: Vec::new(), plain: false })
+}
+
+/// Makes this hub a clone of what came out of a file. Hubs that do not speak this protocol are kept
+/// and not announced to.
+pub async fn import(
+    hub: &Arc<Hub>,
+    opened: Opened,
+    nick: Option<&str>,
+) -> Result<Channel, ChannelError> {
+    let nick = nick.unwrap_or(&opened.identity.nick).to_owned();
+    let channel = adopt(hub, opened.identity, &nick).await?;
+    for foreign in opened.foreign {
+        keep(hub, &channel, &foreign).await?;
+    }
+    Ok(channel)
+}
+
+async fn keep(hub: &Hub, channel: &Channel, foreign: &Foreign) -> Result<(), ChannelError> {
+    let site = NewSite {
+        site_id: site_id(&foreign.url, &foreign.site_key),
+        url: foreign.url.to_string(),
+        key_pem: foreign.site_key.pem().to_owned(),
+    };
+    let site = hub.catalog.upsert_site(&site).await?;
+    let location = NewLocation {
+        channel: channel.id,
+        site,
+        replica: ReplicaId([0; 8]),
+        primary: false,
+        deleted: false,
+        serial: 0,
+        record: Vec::new(),
+        state: LocationState::Pending,
+        foreign: true,
+    };
+    hub.catalog.upsert_location(&location).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::create;
+
+    async fn hub(dir: &std::path::Path, port: u16) -> Arc<Hub> {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        let url = BaseUrl::parse(&format!("http://{address}")).expect("a URL");
+        Hub::init(dir, url, address).await.expect("made");
+        Arc::new(Hub::open(dir).await.expect("opened"))
+    }
+
+    /// An exported channel is the same channel elsewhere, and knows where it lives.
+    #[tokio::test]
+    async fn an_identity_goes_to_another_hub() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let here = hub(&dir.path().join("a"), 9001).await;
+        let there = hub(&dir.path().join("b"), 9002).await;
+        let alice = create(&here, "alice").await.expect("made");
+        let file = export(&here, &alice, "correct horse").await.expect("exported");
+        assert!(matches!(export(&here, &alice, "short").await, Err(ExportError::Short)));
+        assert!(!is_plain(&file));
+        let wrong = open(&file, "wrong horse").map(drop).expect_err("wrong");
+        assert!(matches!(wrong, ExportError::Seal(SealError::Passphrase)));
+        let opened = open(&file, "correct horse").expect("opens");
+        assert_eq!(opened.identity.locations.len(), 1);
+        let clone = import(&there, opened, Some("alice2")).await.expect("imported");
+        assert_eq!((clone.portable_id, clone.guid), (alice.portable_id, alice.guid));
+        assert_ne!(clone.replica, alice.replica, "every import is a replica of its own");
+        let urls: Vec<String> = there
+            .catalog
+            .locations(clone.id)
+            .await
+            .expect("read")
+            .into_iter()
+            .map(|l| l.url)
+            .collect();
+        assert_eq!(urls, ["http://127.0.0.1:9002", "http://127.0.0.1:9001"]);
+    }
+
+    /// The hubs of a Hubzilla channel are kept, and nothing is queued for them.
+    #[tokio::test]
+    async fn hubs_of_a_hubzilla_channel_are_not_announced_to() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let hub = hub(&dir.path().join("a"), 9001).await;
+        let file = include_bytes!("../../tests/fixtures/hubzilla-identity.json");
+        assert!(is_plain(file));
+        let alice = import(&hub, open(file, "").expect("opens"), None).await.expect("imported");
+        let locations = hub.catalog.locations(alice.id).await.expect("read");
+        let foreign: Vec<_> =
+            locations.iter().filter(|l| l.foreign).map(|l| l.url.as_str()).collect();
+        assert_eq!(foreign, ["https://hub-a.test"]);
+        assert!(hub.queue.is_empty());
+    }
+
+    /// An identity whose parts are from different channels is refused.
+    #[test]
+    fn parts_of_different_channels_are_refused() {
+        let contents = || {
+            let file = include_bytes!("../../tests/fixtures/hubzilla-identity.json");
+            let identity = open(file, "").expect("opens").identity;
+            Contents {
+                channel: portable_id(&identity.guid, identity.key.public()),
+                guid: identity.guid,
+                nick: identity.nick,
+                public_key: identity.key.public().pem().to_owned(),
+                private_key: identity.key.to_pem().expect("a PEM").to_string(),
+                locations: Vec::new(),
+            }
+        };
+        contents().identity().map(drop).expect("belongs together");
+        let guid = Contents { guid: "another".into(), ..contents() };
+        let key = Contents { public_key: "another".into(), ..contents() };
+        for broken in [guid, key] {
+            assert!(matches!(broken.identity(), Err(ExportError::Content(_))));
+        }
+    }
+}

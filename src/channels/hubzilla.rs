@@ -1,0 +1,124 @@
+//! A plain identity export of Hubzilla: JSON with the private key in the open.
+//!
+//! Owns: which of its fields count. Not here: the rest of a Hubzilla channel.
+//! Spec: ID-1, ID-2.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+use zotferry_protocol::identity::{BaseUrl, PublicKey, portable_id};
+
+use super::Identity;
+use super::export::{ExportError, Foreign, Opened};
+use crate::keys::PrivateKey;
+
+/// Hubs of one channel that are kept.
+const MAX_HUBS: usize = 64;
+
+#[derive(Deserialize)]
+struct Export {
+    channel: Channel,
+    #[serde(default)]
+    hubloc: Vec<Hubloc>,
+}
+
+#[derive(Deserialize)]
+struct Channel {
+    channel_address: String,
+    channel_guid: String,
+    channel_guid_sig: String,
+    channel_hash: String,
+    channel_pubkey: String,
+    channel_prvkey: String,
+}
+
+#[derive(Deserialize)]
+struct Hubloc {
+    hubloc_url: String,
+    hubloc_sitekey: String,
+}
+
+/// Reads an export and checks that everything in it belongs together.
+pub(super) fn open(file: &[u8]) -> Result<Opened, ExportError> {
+    let export: Export = serde_json::from_slice(file)
+        .map_err(|e| ExportError::Content(format!("not a Hubzilla identity: {e}")))?;
+    let channel = export.channel;
+    let secret = Zeroizing::new(channel.channel_prvkey);
+    let key = PrivateKey::from_pem(&secret)?;
+    let stated = PublicKey::from_pem(&channel.channel_pubkey)
+        .map_err(|e| ExportError::Content(e.to_string()))?;
+    let wrong = |what: &str| Err(ExportError::Content(what.into()));
+    if stated != *key.public() {
+        return wrong("the private key and the public key do not match");
+    }
+    if portable_id(&channel.channel_guid, key.public()).as_str() != channel.channel_hash {
+        return wrong("guid and key do not give the channel's id");
+    }
+    if !signs_guid(&channel.channel_guid_sig, &channel.channel_guid, key.public()) {
+        return wrong("the guid is not signed by the channel's key");
+    }
+    let foreign = export.hubloc.iter().take(MAX_HUBS).filter_map(foreign).collect();
+    let nick = channel.channel_address;
+    let identity = Identity { guid: channel.channel_guid, nick, key, locations: Vec::new() };
+    Ok(Opened { identity, foreign, plain: true })
+}
+
+/// Zot writes `sha256.<base64url>`, the signature over the guid's text.
+fn signs_guid(signature: &str, guid: &str, key: &PublicKey) -> bool {
+    signature
+        .strip_prefix("sha256.")
+        .and_then(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok())
+        .is_some_and(|signature| key.verifies(guid.as_bytes(), &signature))
+}
+
+/// A hub that is not usable as a location is passed over: it is not asked for anything anyway.
+fn foreign(hubloc: &Hubloc) -> Option<Foreign> {
+    Some(Foreign {
+        url: BaseUrl::parse(&hubloc.hubloc_url).ok()?,
+        site_key: PublicKey::from_pem(&hubloc.hubloc_sitekey).ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: &str = include_str!("../../tests/fixtures/hubzilla-identity.json");
+
+    fn changed(from: &str, to: &str) -> Result<Opened, ExportError> {
+        assert!(ALICE.contains(from), "{from} is in the fixture");
+        open(ALICE.replacen(from, to, 1).as_bytes())
+    }
+
+    /// The channel keeps its id and key.
+    #[test]
+    fn an_export_of_hubzilla_is_the_same_channel() {
+        let opened = open(ALICE.as_bytes()).expect("opens");
+        let identity = opened.identity;
+        let id = portable_id(&identity.guid, identity.key.public());
+        assert!(
+            id.as_str().starts_with("W_0bVhfagYVaHYys39KZw4bJihB9EwGObsGpgM32pidp1UGFnZBvGIwB")
+        );
+        assert_eq!(identity.nick, "alice");
+        assert_eq!(identity.key.public().bits(), 4096);
+        assert!(identity.locations.is_empty(), "none of its hubs is announced to");
+        assert_eq!(opened.foreign[0].url.as_str(), "https://hub-a.test");
+        assert!(opened.plain, "a file with an open key is to be destroyed");
+    }
+
+    /// Guid, signature, id and keys belong together.
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        for (from, to, says) in [
+            ("W_0bVhfag", "W_0bVhfaX", "do not give the channel's id"),
+            ("sha256.ERmV", "sha256.ERmW", "not signed"),
+            ("\"channel_guid\": \"cj4W", "\"channel_guid\": \"cj4X", "do not give"),
+            ("4Zks+EEKxOeVuuZF", "4Zks+EEKxOeVuuZG", "do not match"),
+            ("\"channel_guid\"", "\"guid\"", "not a Hubzilla identity"),
+        ] {
+            let Err(error) = changed(from, to) else { panic!("{from} was changed") };
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! A secret under a passphrase, as the bytes of one file.
+//!
+//! Owns: the layout, the key derivation (argon2id, RFC 9106), the encryption
+//! (XChaCha20-Poly1305). Not here: what the secret is.
+//! Invariant: nothing is decrypted and no memory is spent before the file is known to be whole and
+//! its parameters to be bounded; the head is authenticated with the secret.
+//!
+//! `magic 12 | version 1 | memory KiB 4 | passes 4 | lanes 4 | salt 16 | nonce 24 | length 4 |
+//! ciphertext and tag | SHA-256 of all before`, numbers big-endian. The checksum tells a damaged
+//! file from a wrong passphrase; it says nothing about the secret.
+//! Not part of the specification: the file is this program's own.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::rand;
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// The largest file that is read, in bytes.
+pub(super) const MAX_FILE: usize = 1 << 20;
+
+const MAGIC: &[u8; 12] = b"zotferry-id\n";
+const VERSION: u8 = 1;
+const SALT: usize = 16;
+const NONCE: usize = 24;
+const HEAD: usize = MAGIC.len() + 1 + 12 + SALT + NONCE + 4;
+const CHECK: usize = 32;
+
+/// Why a sealed file does not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// Larger than any.
+    #[error("an identity file has at most 1 MiB, this one has {0} bytes")]
+    TooLarge(usize),
+    /// Something else.
+    #[error("this is not an identity file")]
+    Foreign,
+    /// Made by a later release.
+    #[error("this identity file has version {0}; this release reads version {VERSION}")]
+    Version(u8),
+    /// The end is missing.
+    #[error("the identity file is cut off: {0} bytes are missing")]
+    Truncated(usize),
+    /// Some bytes are not those that were written.
+    #[error("the identity file is damaged: its checksum does not match")]
+    Damaged,
+    /// Parameters that would stall the machine.
+    #[error("the identity file asks for more work than is allowed ({0})")]
+    Costly(String),
+    /// The passphrase does not fit.
+    #[error("wrong passphrase, or the file is damaged")]
+    Passphrase,
+    /// The machine could not do it.
+    #[error("the key could not be derived: {0}")]
+    Derive(String),
+}
+
+/// How much work a guess costs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cost {
+    /// Memory in KiB.
+    pub(super) memory: u32,
+    /// Passes over it.
+    pub(super) passes: u32,
+    /// Lanes.
+    pub(super) lanes: u32,
+}
+
+impl Cost {
+    /// RFC 9106, section 4, the second choice, with one lane: 64 MiB, three passes.
+    pub(super) const STANDARD: Self = Self { memory: 64 << 10, passes: 3, lanes: 1 };
+    /// The most that is done for a file from elsewhere: 256 MiB.
+    const MOST: Self = Self { memory: 256 << 10, passes: 16, lanes: 16 };
+
+    fn params(self) -> Result<Params, SealError> {
+        let Self { memory, passes, lanes } = self;
+        let most = Self::MOST;
+        let text = || format!("{memory} KiB of memory, {passes} passes, {lanes} lanes");
+        if memory > most.memory || passes > most.passes || lanes > most.lanes {
+            return Err(SealError::Costly(text()));
+        }
+        Params::new(memory, passes, lanes, Some(32)).map_err(|_| SealError::Costly(text()))
+    }
+}
+
+/// Encrypts a secret. Takes a good part of a second, on purpose.
+pub(super) fn seal(secret: &[u8], passphrase: &str, cost: Cost) -> Result<Vec<u8>, SealError> {
+    let mut random = [0; SALT + NONCE];
+    rand::fill(&mut random).map_err(|e| SealError::Derive(e.to_string()))?;
+    let mut file = Vec::with_capacity(HEAD + secret.len() + 16 + CHECK);
+    file.extend_from_slice(MAGIC);
+    file.push(VERSION);
+    for number in [cost.memory, cost.passes, cost.lanes] {
+        file.extend_from_slice(&number.to_be_bytes());
+    }
+    file.extend_from_slice(&random);
+    let length = u32::try_from(secret.len() + 16).map_err(|_| SealError::TooLarge(secret.len()))?;
+    file.extend_from_slice(&length.to_be_bytes());
+    let (salt, nonce) = random.split_at(SALT);
+    let payload = Payload { msg: secret, aad: &file };
+    let sealed = cipher(passphrase, salt, cost)?
+        .encrypt(XNonce::from_slice(nonce), payload)
+        .map_err(|e| SealError::Derive(e.to_string()))?;
+    file.extend_from_slice(&sealed);
+    file.extend_from_slice(&Sha256::digest(&file));
+    if file.len() > MAX_FILE {
+        return Err(SealError::TooLarge(file.len()));
+    }
+    Ok(file)
+}
+
+/// Whether a file claims to be a sealed one.
+pub(super) fn is_sealed(file: &[u8]) -> bool {
+    file.starts_with(MAGIC)
+}
+
+/// Decrypts a file.
+pub(super) fn open(file: &[u8], passphrase: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let sealed = Sealed::read(file)?;
+    let payload = Payload { msg: sealed.ciphertext, aad: sealed.head };
+    let secret = cipher(passphrase, sealed.salt, sealed.cost)?
+        .decrypt(XNonce::from_slice(sealed.nonce), payload)
+        .map_err(|_| SealError::Passphrase)?;
+    Ok(Zeroizing::new(secret))
+}
+
+fn cipher(passphrase: &str, salt: &[u8], cost: Cost) -> Result<XChaCha20Poly1305, SealError> {
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
+    let mut key = Zeroizing::new([0; 32]);
+    argon
+        .hash_password_into(passphrase.as_bytes(), salt, &mut *key)
+        .map_err(|e| SealError::Derive(e.to_string()))?;
+    Ok(XChaCha20Poly1305::new_from_slice(&*key).expect("32 bytes are a key"))
+}
+
+/// A file that is whole.
+struct Sealed<'a> {
+    head: &'a [u8],
+    cost: Cost,
+    salt: &'a [u8],
+    nonce: &'a [u8],
+    ciphertext: &'a [u8],
+}
+
+impl<'a> Sealed<'a> {
+    fn read(file: &'a [u8]) -> Result<Self, SealError> {
+        if file.len() > MAX_FILE {
+            return Err(SealError::TooLarge(file.len()));
+        }
+        let rest = file.strip_prefix(MAGIC).ok_or(SealError::Foreign)?;
+        match rest.first() {
+            Some(&VERSION) | None => {}
+            Some(&other) => return Err(SealError::Version(other)),
+        }
+        let head = file.get(..HEAD).ok_or(SealError::Truncated(HEAD.saturating_sub(file.len())))?;
+        let (numbers, random) = head[MAGIC.len() + 1..HEAD - 4].split_at(12);
+        let (salt, nonce) = random.split_at(SALT);
+        let ciphertext = whole(file, number(&head[HEAD - 4..]) as usize)?;
+        let cost = Cost {
+            memory: number(&numbers[..4]),
+            passes: number(&numbers[4..8]),
+            lanes: number(&numbers[8..]),
+        };
+        Ok(Self { head, cost, salt, nonce, ciphertext })
+    }
+}
+
+/// The ciphertext of a file that has all its bytes, as they were written.
+fn whole(file: &[u8], length: usize) -> Result<&[u8], SealError> {
+    let total = HEAD + length + CHECK;
+    if file.len() < total && total <= MAX_FILE {
+        return Err(SealError::Truncated(total - file.len()));
+    }
+    if file.len() != total {
+        return Err(SealError::Damaged);
+    }
+    let (written, check) = file.split_at(total - CHECK);
+    if Sha256::digest(written)[..] != *check {
+        return Err(SealError::Damaged);
+    }
+    Ok(&written[HEAD..])
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |n, byte| n << 8 | u32::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEAK: Cost = Cost { memory: 8, passes: 1, lanes: 1 };
+
+    fn example() -> Vec<u8> {
+        seal(b"secret", "correct horse", WEAK).expect("sealed")
+    }
+
+    fn checked(mut file: Vec<u8>) -> Vec<u8> {
+        file.truncate(file.len() - CHECK);
+        let check = Sha256::digest(&file);
+        file.extend_from_slice(&check);
+        file
+    }
+
+    /// The passphrase opens the file, and only the passphrase.
+    #[test]
+    fn a_sealed_secret_opens_with_its_passphrase_only() {
+        let file = example();
+        assert_eq!(*open(&file, "correct horse").expect("opens"), b"secret");
+        assert_eq!(open(&file, "correct horsf"), Err(SealError::Passphrase));
+        assert_eq!(open(&file, ""), Err(SealError::Passphrase));
+        assert_ne!(file, example(), "salt and nonce are fresh each time");
+    }
+
+    /// Whatever byte is not as it was written, the file does not open, and is not taken for
+    /// a wrong passphrase.
+    #[test]
+    fn every_flipped_byte_is_damage() {
+        let file = example();
+        for at in 0..file.len() {
+            let mut other = file.clone();
+            other[at] ^= 0x21;
+            let error = open(&other, "correct horse").expect_err("damaged");
+            assert_ne!(error, SealError::Passphrase, "byte {at}");
+        }
+    }
+
+    /// Who changes the file and its checksum too meets the authentication of head and secret.
+    #[test]
+    fn a_flipped_byte_with_a_new_checksum_is_not_opened() {
+        let file = example();
+        for at in MAGIC.len() + 13..file.len() - CHECK {
+            let mut other = file.clone();
+            other[at] ^= 1;
+            assert!(open(&checked(other), "correct horse").is_err(), "byte {at}");
+        }
+    }
+
+    /// A cut file says so, wherever it was cut.
+    #[test]
+    fn a_cut_file_says_how_much_is_missing() {
+        let file = example();
+        for len in MAGIC.len()..file.len() {
+            let error = open(&file[..len], "correct horse").expect_err("cut");
+            let missing = if len < HEAD { HEAD - len } else { file.len() - len };
+            assert_eq!(error, SealError::Truncated(missing), "{len} bytes");
+        }
+        assert_eq!(open(&file[..5], "correct horse"), Err(SealError::Foreign));
+    }
+
+    /// Parameters are bounded before any memory is taken.
+    #[test]
+    fn absurd_parameters_are_refused_at_once() {
+        for (at, bytes) in [(13, u32::MAX), (17, u32::MAX), (21, 0x00ff_ffff), (13, 0), (17, 0)] {
+            let mut file = example();
+            file[at..at + 4].copy_from_slice(&bytes.to_be_bytes());
+            let before = std::time::Instant::now();
+            let error = open(&checked(file), "correct horse").expect_err("refused");
+            assert!(matches!(error, SealError::Costly(_)), "{error}");
+            assert!(before.elapsed().as_millis() < 100, "refused before any work");
+        }
+    }
+
+    /// Later versions and other files are named as such.
+    #[test]
+    fn other_files_are_told_apart() {
+        let mut file = example();
+        file[MAGIC.len()] = 2;
+        assert_eq!(open(&file, ""), Err(SealError::Version(2)));
+        assert_eq!(open(b"-----BEGIN PRIVATE KEY-----", ""), Err(SealError::Foreign));
+        assert_eq!(open(&vec![0; MAX_FILE + 1], ""), Err(SealError::TooLarge(MAX_FILE + 1)));
+    }
+}

@@ -1,0 +1,149 @@
+//! `zotferry channel`: the channels of a hub as identities.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use zotferry::channels::export::is_plain;
+use zotferry::local::client::Client;
+use zotferry::local::{ChannelInfo, ExportChannel, ImportChannel, ListChannels, MakeChannel};
+use zotferry::text::visible;
+
+use super::exit::{Exit, Failure};
+use super::output;
+use super::passphrase::{PassphraseArgs, write_secret};
+
+/// Makes, lists, exports and imports channels.
+///
+/// These work beside a running hub as well as without one.
+#[derive(Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum Channel {
+    /// Makes a channel that lives on this hub.
+    New {
+        /// Its name here: lower-case letters, digits, '-', '_' and '.'.
+        nick: String,
+    },
+    Export(Export),
+    Import(Import),
+    /// Lists the channels of this hub and where each of them lives.
+    List {
+        /// Prints JSON, one channel a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Writes a channel's identity into a file, encrypted under a passphrase.
+///
+/// Whoever has the file and the passphrase has the channel.
+#[derive(Args)]
+pub(crate) struct Export {
+    /// Which channel.
+    nick: String,
+    /// The file, which must not exist.
+    file: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// Makes this hub a clone of the channel in a file.
+///
+/// The hub announces itself to the channel's other hubs, and fetches the channel's files. The file
+/// comes from `zotferry channel export`, or from Hubzilla (a JSON export).
+#[derive(Args)]
+pub(crate) struct Import {
+    /// The file.
+    file: PathBuf,
+    /// The channel's name here; by default its name there.
+    #[arg(long)]
+    nick: Option<String>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  zotferry --dir hub channel new alice
+  zotferry --dir hub channel export alice alice.id
+  zotferry --dir there channel import alice.id
+  zotferry --dir there channel import alice.id --nick alice-2 --passphrase-file secret.txt";
+
+impl Channel {
+    pub(crate) async fn run(self, dir: &Path) -> Result<Exit, Failure> {
+        match self {
+            Self::New { nick } => new(dir, nick).await,
+            Self::Export(export) => export.run(dir).await,
+            Self::Import(import) => import.run(dir).await,
+            Self::List { json } => list(dir, json).await,
+        }
+    }
+}
+
+async fn new(dir: &Path, nick: String) -> Result<Exit, Failure> {
+    let client = Client::running_or_resting(dir).await?;
+    let made = client.ask(&MakeChannel { nick }).await;
+    client.close().await?;
+    show(&made?);
+    Ok(Exit::Done)
+}
+
+async fn list(dir: &Path, json: bool) -> Result<Exit, Failure> {
+    let client = Client::running_or_resting(dir).await?;
+    let channels = client.ask(&ListChannels {}).await;
+    client.close().await?;
+    for channel in channels? {
+        if json { output::json(&channel) } else { show(&channel) }
+    }
+    Ok(Exit::Done)
+}
+
+fn show(channel: &ChannelInfo) {
+    let paused = if channel.paused { " (paused)" } else { "" };
+    output::line(format!("{}{paused}  {}", visible(&channel.nick), channel.id));
+    for hub in &channel.hubs {
+        output::line(format!("  {}", visible(hub)));
+    }
+}
+
+impl Export {
+    async fn run(self, dir: &Path) -> Result<Exit, Failure> {
+        if self.file.exists() {
+            let file = output::path(&self.file);
+            return Err(Failure::failed(format!("{file} exists already; nothing was written")));
+        }
+        let client = Client::running_or_resting(dir).await?;
+        let passphrase = self.passphrase.choose()?.to_string().into();
+        let exported = client.ask(&ExportChannel { nick: self.nick, passphrase }).await;
+        client.close().await?;
+        let file = STANDARD.decode(exported?.file).map_err(Failure::failed)?;
+        write_secret(&self.file, &file)?;
+        let file = output::path(&self.file);
+        output::line(format!("{file} opens with this passphrase only; keep both apart."));
+        Ok(Exit::Done)
+    }
+}
+
+impl Import {
+    async fn run(self, dir: &Path) -> Result<Exit, Failure> {
+        let file = std::fs::read(&self.file).map_err(|e| Failure::file(&self.file, &e))?;
+        let client = Client::running_or_resting(dir).await?;
+        let passphrase = match is_plain(&file) {
+            true => String::new().into(),
+            false => self.passphrase.recall()?.to_string().into(),
+        };
+        let question = ImportChannel { file: STANDARD.encode(file), passphrase, nick: self.nick };
+        let imported = client.ask(&question).await;
+        client.close().await?;
+        let imported = imported.map_err(|error| {
+            let Failure { exit, text } = error.into();
+            Failure::new(exit, format!("{}: {text}", output::path(&self.file)))
+        })?;
+        if let Some(warning) = imported.warning {
+            eprintln!("zotferry: {}: {warning}", output::path(&self.file));
+        }
+        show(&imported.channel);
+        Ok(Exit::Done)
+    }
+}

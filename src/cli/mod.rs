@@ -1,0 +1,149 @@
+//! The command line: one file per command.
+//!
+//! Owns: words, files and terminals: what a person types and reads. Not here: what is done (the
+//! library); commands reach a hub through `zotferry::local` only.
+//! Invariant: names that came from other hubs are escaped before a terminal sees them.
+
+mod channel;
+mod demo;
+mod exit;
+mod get;
+mod hub;
+mod init;
+mod ls;
+mod output;
+mod passphrase;
+mod pause;
+mod progress;
+mod put;
+mod retry;
+mod shell;
+mod signals;
+mod status;
+mod transfers;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
+use tracing_subscriber::EnvFilter;
+
+use exit::{Exit, Failure};
+
+/// Carries a channel's files between its clones.
+#[derive(Parser)]
+#[command(version, propagate_version = true, after_help = HELP, max_term_width = 100)]
+struct Cli {
+    /// The hub's folder, for every command that talks to a hub.
+    #[arg(long, global = true, env = "ZOTFERRY_DIR", default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Init),
+    Hub(hub::Hub),
+    #[command(subcommand)]
+    Channel(channel::Channel),
+    Put(put::Put),
+    Get(get::Get),
+    Ls(ls::Ls),
+    Status(status::Status),
+    Transfers(transfers::Transfers),
+    Retry(retry::Retry),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Demo(demo::Demo),
+    Completions(shell::Completions),
+    Man(shell::Man),
+}
+
+const HELP: &str = "\
+Examples:
+  zotferry demo                                    see it work: two hubs on this machine
+  zotferry init hub --url https://hub.example      make a hub in the folder `hub`
+  zotferry hub hub                                 run it
+  zotferry --dir hub channel new alice             a channel that lives there
+  zotferry --dir hub put alice ~/photos            put a folder into it
+  zotferry --dir hub channel export alice alice.id carry it to another hub: there
+  zotferry --dir there channel import alice.id     make that one its clone
+  zotferry --dir there status --watch              and see the files come
+
+Exit codes:
+  0  done
+  1  failed
+  2  the command line is wrong
+  3  no hub runs on the folder, or it cannot be reached
+  4  no such channel, file or folder, or a file that has not arrived yet
+  5  wrong passphrase, or a damaged identity file
+  6  partly done: some files were skipped
+
+Environment:
+  ZOTFERRY_DIR         the hub's folder, as --dir
+  ZOTFERRY_PASSPHRASE  the passphrase of an identity file
+  ZOTFERRY_LOG         what is logged to stderr: info, debug, zotferry::receiver=trace, ...";
+
+/// Does what the command line says.
+pub(crate) async fn run() -> ExitCode {
+    let cli = Cli::parse();
+    if !matches!(cli.command, Command::Get(_) | Command::Man(_)) {
+        // Whatever is made from here on is its owner's alone.
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    }
+    log(matches!(cli.command, Command::Hub(_)));
+    match cli.command.run(&cli.dir).await {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("zotferry: {}", failure.text);
+            failure.exit.into()
+        }
+    }
+}
+
+impl Command {
+    async fn run(self, dir: &std::path::Path) -> Result<Exit, Failure> {
+        match self {
+            Self::Init(init) => init.run().await,
+            Self::Hub(hub) => hub.run(dir).await,
+            Self::Channel(channel) => channel.run(dir).await,
+            Self::Put(put) => put.run(dir).await,
+            Self::Get(get) => get.run(dir).await,
+            Self::Ls(ls) => ls.run(dir).await,
+            Self::Status(status) => status.run(dir).await,
+            Self::Transfers(transfers) => transfers.run(dir).await,
+            Self::Retry(retry) => retry.run(dir).await,
+            Self::Pause(pause) => pause.run(dir).await,
+            Self::Resume(resume) => resume.run(dir).await,
+            Self::Demo(demo) => demo.run().await,
+            Self::Completions(completions) => completions.run(),
+            Self::Man(man) => man.run(),
+        }
+    }
+}
+
+/// A hub says what it does; other commands say what goes wrong.
+fn log(hub: bool) {
+    let default = if hub { "info,sled=warn,sqlx=warn" } else { "warn" };
+    let filter =
+        EnvFilter::try_from_env("ZOTFERRY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    /// Every command and argument is well formed.
+    #[test]
+    fn the_command_line_holds_together() {
+        super::Cli::command().debug_assert();
+    }
+}

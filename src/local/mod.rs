@@ -1,0 +1,136 @@
+//! What a running hub offers its owner on the Unix socket in its folder.
+//!
+//! Owns: the questions, their answers, the socket, and a client for it. Not here: how a question
+//! looks on a command line (`cli`), what other hubs may ask (`web`).
+//! Invariant: the socket is its owner's alone (0600 in a folder of 0700); every command takes this
+//! one way in, also where no hub runs (see [`client`]).
+//!
+//! A question is a JSON object posted to a path, an answer a JSON value; what takes long is
+//! answered with lines of JSON ([`lines`]). One file per question, or per family of them.
+
+mod channels;
+pub mod client;
+mod control;
+mod failure;
+mod get;
+mod lines;
+mod list;
+mod put;
+mod rates;
+mod socket;
+mod status;
+mod transfers;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::post;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::catalog::Channel;
+use crate::hub::Hub;
+use crate::receiver::Receiver;
+
+pub use channels::{
+    ChannelInfo, ExportChannel, Exported, ImportChannel, Imported, ListChannels, MakeChannel,
+    Zeroized,
+};
+pub use control::{Paused, Retried, Retry, SetPaused};
+pub use failure::{Failure, Kind};
+pub use get::Get;
+pub use lines::Line;
+pub use list::{Entry, EntryState, List};
+pub use put::Put;
+pub use socket::Socket;
+pub use status::{ChannelStatus, CloneState, CloneStatus, Jobs, Running, Status, StatusOf, Tally};
+pub use transfers::{Transfers, Underway};
+
+/// Bytes of a question at most: an identity file in base64 has room.
+const MAX_QUESTION: usize = 4 << 20;
+
+/// A question with one answer.
+pub trait Ask: Serialize {
+    /// Where it is posted.
+    const PATH: &'static str;
+    /// What comes back.
+    type Answer: DeserializeOwned;
+}
+
+/// A question that is answered in lines.
+pub trait AskLines: Serialize {
+    /// Where it is posted.
+    const PATH: &'static str;
+    /// What a line carries.
+    type Event: DeserializeOwned;
+}
+
+/// What the answers are made from.
+pub struct Local {
+    hub: Arc<Hub>,
+    /// `None` where no hub runs and a command has opened the folder for itself.
+    receiver: Option<Arc<Receiver>>,
+    rates: rates::Rates,
+    started: Instant,
+}
+
+impl Local {
+    /// For a hub that runs.
+    pub fn running(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Arc<Self> {
+        Self::of(hub, Some(receiver))
+    }
+
+    /// For a folder that no hub serves at the moment.
+    pub fn resting(hub: Arc<Hub>) -> Arc<Self> {
+        Self::of(hub, None)
+    }
+
+    fn of(hub: Arc<Hub>, receiver: Option<Arc<Receiver>>) -> Arc<Self> {
+        Arc::new(Self { hub, receiver, rates: rates::Rates::default(), started: Instant::now() })
+    }
+
+    async fn channel(&self, nick: &str) -> Result<Channel, Failure> {
+        let found = self.hub.catalog.channel_by_nick(nick).await?;
+        found.ok_or_else(|| {
+            let nick = crate::text::visible(nick);
+            Failure::not_found(format!(
+                "no channel {nick} on this hub; `zotferry channel list` names those that are"
+            ))
+        })
+    }
+}
+
+/// Every question.
+pub fn router(local: Arc<Local>) -> Router {
+    Router::new()
+        .route(MakeChannel::PATH, post(channels::make))
+        .route(ListChannels::PATH, post(channels::list))
+        .route(ExportChannel::PATH, post(channels::export))
+        .route(ImportChannel::PATH, post(channels::import))
+        .route(Put::PATH, post(put::put))
+        .route(Get::PATH, post(get::get))
+        .route(List::PATH, post(list::list))
+        .route(StatusOf::PATH, post(status::status))
+        .route(Transfers::PATH, post(transfers::transfers))
+        .route(Retry::PATH, post(control::retry))
+        .route(SetPaused::PATH, post(control::set_paused))
+        .layer(DefaultBodyLimit::max(MAX_QUESTION))
+        .with_state(local)
+}
+
+/// Answers on a socket until the hub stops.
+pub async fn serve(socket: Socket, local: Arc<Local>) {
+    let stop = local.hub.stop.clone();
+    let sampling = rates::sample(Arc::clone(&local));
+    let serving = crate::web::serve_local(socket.listener, router(local), stop);
+    tokio::join!(serving, sampling);
+    // A socket that nobody listens on would only be in the way; the next hub replaces it anyway.
+    std::fs::remove_file(&socket.path).ok();
+}
+
+/// The names in a path of a channel; none for the top.
+fn names(path: &str) -> Vec<&str> {
+    path.split('/').filter(|name| !name.is_empty()).collect()
+}

@@ -1,0 +1,212 @@
+//! How a hub and its channels are.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use super::{Ask, Failure, Local};
+use crate::catalog::{Channel, DataState, Location, LocationState};
+use crate::metrics::{self, Counts};
+
+/// Asks how a hub is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StatusOf {}
+
+/// How a hub is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Its base URL.
+    pub url: String,
+    /// Its id.
+    pub site_id: String,
+    /// Its release.
+    pub version: String,
+    /// What only a running hub has.
+    pub running: Option<Running>,
+    /// Its jobs.
+    pub jobs: Jobs,
+    /// Its channels, by nick.
+    pub channels: Vec<ChannelStatus>,
+}
+
+/// What only a running hub has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Running {
+    /// Its process.
+    pub pid: u32,
+    /// How long it has been running, in s.
+    pub uptime_s: u64,
+    /// Peak resident memory, in bytes.
+    pub peak_rss: Option<u64>,
+    /// What it has done.
+    pub counts: Counts,
+}
+
+/// Jobs in each state.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Jobs {
+    /// Could be done now.
+    pub due: usize,
+    /// Being worked on.
+    pub leased: usize,
+    /// Waiting for their time.
+    pub delayed: usize,
+    /// Given up; `zotferry retry` brings them back.
+    pub dead: usize,
+}
+
+/// How a channel is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChannelStatus {
+    /// Its name here.
+    pub nick: String,
+    /// Its id everywhere.
+    pub id: String,
+    /// Whether its transfers rest.
+    pub paused: bool,
+    /// Bytes it may use; `None` = no limit.
+    pub quota: Option<u64>,
+    /// What is here.
+    pub present: Tally,
+    /// What is to be fetched.
+    pub wanted: Tally,
+    /// What was given up.
+    pub failed: Tally,
+    /// Bytes of what is wanted that are here already.
+    pub underway: u64,
+    /// Bytes a second that arrive, while something is wanted.
+    pub rate: Option<u64>,
+    /// Its other hubs.
+    pub clones: Vec<CloneStatus>,
+}
+
+/// Files and their bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// How many.
+    pub files: u64,
+    /// How large.
+    pub bytes: u64,
+}
+
+/// How another hub of a channel is, as this one knows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CloneStatus {
+    /// Its base URL.
+    pub url: String,
+    /// Whether it takes part.
+    pub state: CloneState,
+    /// Operations of this hub that it has not answered for, at most.
+    pub behind: u64,
+    /// Contents that it has said to have.
+    pub present: u64,
+    /// Failed attempts since the last that succeeded.
+    pub attempts: u32,
+    /// What the last failed attempt said.
+    pub last_error: Option<String>,
+}
+
+/// Whether another hub takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CloneState {
+    /// It does.
+    Listed,
+    /// It has to prove itself first.
+    Pending,
+    /// It does not speak this protocol.
+    Foreign,
+}
+
+impl Ask for StatusOf {
+    const PATH: &'static str = "/status";
+    type Answer = Status;
+}
+
+pub(super) async fn status(
+    State(local): State<Arc<Local>>,
+    Json(_): Json<StatusOf>,
+) -> Result<Json<Status>, Failure> {
+    let hub = &local.hub;
+    let mut channels = Vec::new();
+    for channel in hub.catalog.channels().await? {
+        channels.push(channel_status(&local, channel).await?);
+    }
+    let jobs = hub.queue.counts(hub.clock.now());
+    Ok(Json(Status {
+        url: hub.config.url.to_string(),
+        site_id: hub.site_id.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        running: local.receiver.is_some().then(|| running(&local)),
+        jobs: Jobs { due: jobs.due, leased: jobs.leased, delayed: jobs.delayed, dead: jobs.dead },
+        channels,
+    }))
+}
+
+fn running(local: &Local) -> Running {
+    Running {
+        pid: std::process::id(),
+        uptime_s: local.started.elapsed().as_secs(),
+        peak_rss: metrics::peak_rss(),
+        counts: local.hub.metrics.counts(),
+    }
+}
+
+async fn channel_status(local: &Local, channel: Channel) -> Result<ChannelStatus, Failure> {
+    let catalog = &local.hub.catalog;
+    let tallies = catalog.tallies(channel.id).await?;
+    let of = |state| {
+        let tally = tallies.iter().find(|t| t.state == state);
+        tally.map_or(Tally::default(), |t| Tally { files: t.files, bytes: t.bytes })
+    };
+    let mut clones = Vec::new();
+    for location in catalog.locations(channel.id).await? {
+        if location.site != local.hub.site && !location.deleted {
+            clones.push(clone_status(local, &channel, location).await?);
+        }
+    }
+    let wanted = of(DataState::Wanted);
+    let underway = local.underway(channel.id);
+    Ok(ChannelStatus {
+        id: channel.portable_id.to_string(),
+        paused: channel.paused,
+        quota: channel.quota,
+        present: of(DataState::Present),
+        failed: of(DataState::Failed),
+        underway: underway.min(wanted.bytes),
+        rate: local.rates.of(channel.id).filter(|_| wanted.files > 0),
+        wanted,
+        clones,
+        nick: channel.nick,
+    })
+}
+
+async fn clone_status(
+    local: &Local,
+    channel: &Channel,
+    location: Location,
+) -> Result<CloneStatus, Failure> {
+    let present = local.hub.catalog.present_at(channel.id, location.site).await?;
+    Ok(CloneStatus {
+        state: match location.state {
+            _ if location.foreign => CloneState::Foreign,
+            LocationState::Listed => CloneState::Listed,
+            LocationState::Pending => CloneState::Pending,
+        },
+        behind: channel.seq.saturating_sub(location.acked_seq),
+        present,
+        attempts: location.attempts,
+        last_error: location.last_error,
+        url: location.url,
+    })
+}
+
+impl Local {
+    /// Durable bytes of a channel's files that are being filled.
+    pub(super) fn underway(&self, channel: i64) -> u64 {
+        let files = self.receiver.iter().flat_map(|r| r.progress());
+        files.filter(|file| file.channel == channel).map(|file| file.held).sum()
+    }
+}

@@ -1,0 +1,54 @@
+//! Lets superseded content go when nobody asks for it any more.
+//!
+//! Owns: when it goes. Not here: which content is superseded (the catalog), the bytes (storage).
+//! Invariant: bytes are removed only while nothing is being stored, so that content which is put
+//! again at that moment is either found whole or stored anew.
+//! Spec: FETCH-29, FETCH-47.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::catalog::CatalogError;
+use crate::hub::Hub;
+use crate::storage::StorageError;
+
+/// FETCH-47: how long superseded content is kept at least, in ms.
+pub const KEPT: u64 = 24 * 3600 * 1000;
+/// Contents looked at in one go.
+const SOME: u32 = 1000;
+
+/// Why a sweep ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The storage.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A worker thread was lost.
+    #[error("a worker thread ended: {0}")]
+    Worker(#[from] tokio::task::JoinError),
+}
+
+/// Removes content that was superseded `kept` ms ago or earlier, in channels of which every clone has
+/// heard everything. Returns how many contents went.
+pub async fn sweep(hub: &Arc<Hub>, kept: u64) -> Result<usize, SweepError> {
+    let now = hub.clock.now().0;
+    let before = zotferry_protocol::ids::Millis(now.saturating_sub(kept).saturating_add(1));
+    let lagging = hub.catalog.lagging(hub.site).await?;
+    let lagging: BTreeSet<i64> = lagging.iter().map(|lag| lag.channel).collect();
+    let rows = hub.catalog.superseded(before, SOME).await?;
+    let old: Vec<i64> =
+        rows.iter().filter(|row| !lagging.contains(&row.channel)).map(|row| row.id).collect();
+    if old.is_empty() {
+        return Ok(0);
+    }
+    let _nothing_is_stored = hub.storing.write().await;
+    let roots = hub.catalog.forget(&old).await?;
+    let (storage, count) = (Arc::clone(&hub.storage), roots.len());
+    let removing = move || roots.iter().try_for_each(|root| storage.remove(root));
+    tokio::task::spawn_blocking(removing).await??;
+    tracing::info!(count, "superseded content that every clone has replaced was removed");
+    Ok(count)
+}

@@ -12,7 +12,18 @@ pub struct Clock {
     offset: i64,
 }
 
+impl Default for Clock {
+    fn default() -> Self {
+        Self::from_env()
+    }
+}
+
 impl Clock {
+    /// The wall clock moved by so many ms, for a hub of a test.
+    pub fn ahead_by(offset: i64) -> Self {
+        Self { offset }
+    }
+
     /// Reads the offset from the environment; 0 without one.
     pub fn from_env() -> Self {
         let text = std::env::var("ZOTFERRY_CLOCK_OFFSET_MS").unwrap_or_default();

@@ -31,6 +31,7 @@ impl Hub {
         self.settled(tokio::task::spawn_blocking(waking).await)?;
         self.work.notify_one();
         self.deliveries.notify_one();
+        self.comebacks.notify_waiters();
         Ok(())
     }
 

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, RwLock};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use zotferry_protocol::identity::{BaseUrl, site_id};
-use zotferry_protocol::ids::SiteId;
+use zotferry_protocol::ids::{Millis, SiteId};
 
 use crate::catalog::{Catalog, CatalogError, LastStop, NewSite, SiteNo};
 use crate::config::{Config, ConfigError};
@@ -62,6 +62,15 @@ pub enum HubError {
     Transport(#[from] TransportError),
 }
 
+/// What stands in the place of the real thing: for tests, and for who brings a storage of their own.
+#[derive(Default)]
+pub struct Parts {
+    /// The time.
+    pub clock: Clock,
+    /// The bytes; without one, those in the hub's folder.
+    pub storage: Option<Arc<dyn Storage>>,
+}
+
 /// What the parts of one hub share.
 pub struct Hub {
     /// Where it lies.
@@ -94,6 +103,8 @@ pub struct Hub {
     pub news: AtomicBool,
     /// Rings when there may be something to tell.
     pub deliveries: Notify,
+    /// Rings for all who wait for another hub when one has come back.
+    pub comebacks: Notify,
     /// Cancelled when the hub stops.
     pub stop: CancellationToken,
     /// Whether partial files must be verified again before their chunks count: after an unclean
@@ -111,9 +122,18 @@ pub struct Hub {
 impl Hub {
     /// Makes a new hub: folders, settings, site key, an empty catalog.
     pub async fn init(dir: &Path, url: BaseUrl, listen: SocketAddr) -> Result<SiteId, HubError> {
+        Self::init_with_key(dir, url, listen, &PrivateKey::generate()?).await
+    }
+
+    /// The same with a key that is there already.
+    pub async fn init_with_key(
+        dir: &Path,
+        url: BaseUrl,
+        listen: SocketAddr,
+        key: &PrivateKey,
+    ) -> Result<SiteId, HubError> {
         let folder = Folder::at(dir)?;
         folder.create(&Config::new(url.clone(), listen).to_toml())?;
-        let key = PrivateKey::generate()?;
         let catalog = Catalog::create(&folder.catalog(), Clock::from_env().now()).await?;
         catalog.close().await;
         // Last, so that a folder with a site key is a whole hub.
@@ -123,6 +143,11 @@ impl Hub {
 
     /// Opens a hub's folder for this process.
     pub async fn open(dir: &Path) -> Result<Self, HubError> {
+        Self::open_with(dir, Parts::default()).await
+    }
+
+    /// The same with other parts than the usual ones.
+    pub async fn open_with(dir: &Path, parts: Parts) -> Result<Self, HubError> {
         let folder = Folder::at(dir)?;
         folder.check()?;
         let lock = folder.lock()?;
@@ -130,8 +155,11 @@ impl Hub {
         let site_key = Arc::new(PrivateKey::load(&folder.site_key())?);
         let site_id = site_id(&config.url, site_key.public());
         let catalog = Catalog::open(&folder.catalog()).await?;
-        let storage = Arc::new(LocalStorage::open(&folder.path().join("storage"))?);
-        let opened = open_queue(&folder, &config, &catalog)?;
+        let storage = match parts.storage {
+            Some(storage) => storage,
+            None => Arc::new(LocalStorage::open(&folder.path().join("storage"))?),
+        };
+        let opened = open_queue(&folder, &config, &catalog, parts.clock.now())?;
         let me = NewSite {
             site_id: site_id.clone(),
             url: config.url.to_string(),
@@ -143,11 +171,12 @@ impl Hub {
             site: catalog.upsert_site(&me).await?,
             transport: Transport::new(&config)?,
             metrics: Metrics::default(),
-            clock: Clock::from_env(),
+            clock: parts.clock,
             grants: Grants::default(),
             work: Notify::new(),
             news: AtomicBool::new(true),
             deliveries: Notify::new(),
+            comebacks: Notify::new(),
             stop: CancellationToken::new(),
             storing: RwLock::new(()),
             reports_due: Mutex::default(),
@@ -193,7 +222,12 @@ impl Hub {
     }
 }
 
-fn open_queue(folder: &Folder, config: &Config, catalog: &Catalog) -> Result<Opened, QueueError> {
+fn open_queue(
+    folder: &Folder,
+    config: &Config,
+    catalog: &Catalog,
+    now: Millis,
+) -> Result<Opened, QueueError> {
     let policy = Policy {
         base: config.limits.backoff_ms,
         cap: config.limits.max_backoff_ms,
@@ -201,7 +235,6 @@ fn open_queue(folder: &Folder, config: &Config, catalog: &Catalog) -> Result<Ope
     };
     let instance = Uuid::from_bytes(catalog.instance());
     let options = Options::new(policy, Uuid::new_v4().as_u64_pair().0);
-    let now = Clock::from_env().now();
     let opened = SledQueue::open_or_rebuild(&folder.queue(), &instance, &options, now)?;
     if let Rebuilt::Yes(reason) = &opened.rebuilt {
         tracing::info!(reason, "the queue is made again from the catalog");

@@ -49,8 +49,8 @@ pub(super) async fn admit(
     let (site, authentic) = authenticate(hub, bytes).await?;
     let header = authentic.header().clone();
     let signed = |refusal: Refusal| Denied::Signed(header.clone(), refusal);
-    authentic.fresh(hub.clock.now()).map_err(signed)?;
     let purged = hub.catalog.purged_through().await.map_err(|e| unavailable(&e))?;
+    authentic.fresh(hub.clock.now().max(purged)).map_err(signed)?;
     if header.expires <= purged {
         return Err(signed(Code::Stale.into()));
     }

@@ -93,7 +93,10 @@ async fn deny(hub: &Arc<Hub>, denied: Denied) -> Reply {
         }
         Denied::Signed(header, refusal) => {
             tracing::info!(code = %refusal.code, from = %header.from.hub, "a packet was refused");
-            let packet = RefusalPacket::new(&refusal, hub.clock.now());
+            // SIGN-12: towards others this hub's clock never stands before what it has forgotten, or
+            // a clock that was set back would make it deaf until the time comes round again.
+            let purged = hub.catalog.purged_through().await.unwrap_or_default();
+            let packet = RefusalPacket::new(&refusal, hub.clock.now().max(purged));
             match hub.seal_answer(&header.from, header.id, packet.into()).await {
                 Ok(bytes) => Reply::Packet(refusal.code.http(), bytes),
                 Err(_) => Reply::Hint(refusal),

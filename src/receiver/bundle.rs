@@ -4,6 +4,8 @@
 //! Invariant: at most [`HOLD`] bytes wait to be stored.
 //! Spec: FETCH-8, FILE-10, STREAM-8.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -47,6 +49,7 @@ async fn serve(
     let rows = receiver.hub.catalog.contents(job.task.wanted()).await?;
     let files: Vec<Data> =
         rows.into_iter().filter(|row| row.state == DataState::Wanted && row.size > 0).collect();
+    let (files, twins) = once_each(files);
     let Some(first) = files.first() else { return Ok(Finish::Done) };
     let hub = &receiver.hub;
     let (site, channel) = (first.site.unwrap_or(0), first.channel);
@@ -60,10 +63,26 @@ async fn serve(
     let request = ChunkRequest { items: files.iter().map(item).collect() };
     let expected = (0..).zip(&files).map(expected).collect();
     let exchange = Exchange { hub, peer, channel: &channel, request, expected };
-    let mut taker = Bundle::new(receiver, files);
+    let mut taker = Bundle::new(receiver, files, twins);
     let ended = exchange.run(run, &mut taker).await;
     taker.store().await?;
     Ok(taker.finish(ended))
+}
+
+/// Each content once, and the other rows that want the same.
+fn once_each(files: Vec<Data>) -> (Vec<Data>, HashMap<Digest, Vec<(i64, i64)>>) {
+    let mut twins: HashMap<Digest, Vec<(i64, i64)>> = HashMap::new();
+    let mut once = Vec::with_capacity(files.len());
+    for file in files {
+        match twins.entry(file.root) {
+            Entry::Occupied(mut same) => same.get_mut().push((file.id, file.channel)),
+            Entry::Vacant(first) => {
+                first.insert(Vec::new());
+                once.push(file);
+            }
+        }
+    }
+    (once, twins)
 }
 
 fn item(file: &Data) -> ChunkItem {
@@ -83,24 +102,33 @@ fn expected((item, file): (u32, &Data)) -> Expected {
 struct Bundle<'a> {
     receiver: &'a Arc<Receiver>,
     files: Vec<Data>,
+    twins: HashMap<Digest, Vec<(i64, i64)>>,
     open: Option<(u32, LeafHasher, Vec<Bytes>, usize)>,
     ready: Vec<(Digest, Bytes)>,
     ids: Vec<(i64, i64)>,
     held: usize,
+    /// Files that came whole and wait to be stored.
+    whole: usize,
     stored: usize,
     trouble: Option<String>,
     failed: Option<ReceiverError>,
 }
 
 impl<'a> Bundle<'a> {
-    fn new(receiver: &'a Arc<Receiver>, files: Vec<Data>) -> Self {
+    fn new(
+        receiver: &'a Arc<Receiver>,
+        files: Vec<Data>,
+        twins: HashMap<Digest, Vec<(i64, i64)>>,
+    ) -> Self {
         Self {
             receiver,
             files,
+            twins,
             open: None,
             ready: Vec::new(),
             ids: Vec::new(),
             held: 0,
+            whole: 0,
             stored: 0,
             trouble: None,
             failed: None,
@@ -121,6 +149,9 @@ impl<'a> Bundle<'a> {
         self.held += file.size as usize;
         self.ready.push((file.root, join(pieces)));
         self.ids.push((file.id, file.channel));
+        self.whole += 1;
+        let twins = self.twins.get(&file.root).into_iter().flatten().copied();
+        self.ids.extend(twins.inspect(|_| self.receiver.hub.metrics.bytes_copied.add(file.size)));
     }
 
     /// Makes what came durable, then visible.
@@ -134,7 +165,7 @@ impl<'a> Bundle<'a> {
         let storage = Arc::clone(&self.receiver.hub.storage);
         self.receiver.hub.metrics.syncs.one();
         tokio::task::spawn_blocking(move || storage.put_many(&items)).await??;
-        self.stored += ids.len();
+        self.stored += std::mem::take(&mut self.whole);
         self.receiver.arrived(&ids).await
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Spec: FETCH-2, FETCH-6, FETCH-8.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,9 +31,10 @@ pub(super) async fn fetch(receiver: Arc<Receiver>, mut run: Run, jobs: Vec<Job>)
     let (parts, homeless) = group(&receiver, jobs);
     let mut finished: Vec<(u64, Finish)> =
         homeless.into_iter().map(|id| (id, Finish::Release)).collect();
-    let outcome = ask(&receiver, &mut run, &parts).await;
+    let (outcome, refused) = ask(&receiver, &mut run, &parts).await;
     for part in &parts {
         let unserved = part.file.ended(&part.ranges, &part.jobs);
+        let outcome = refused.get(&part.file.id()).unwrap_or(&outcome);
         finished.extend(unserved.into_iter().map(|id| (id, outcome.for_job(&receiver))));
     }
     if let Err(error) = receiver.end(finished).await {
@@ -94,11 +96,17 @@ fn group(receiver: &Receiver, jobs: Vec<Job>) -> (Vec<Part>, Vec<u64>) {
     (parts, homeless)
 }
 
-async fn ask(receiver: &Arc<Receiver>, run: &mut Run, parts: &[Part]) -> Outcome {
-    let Some(first) = parts.first() else { return Outcome::Again };
+/// What became of the request, and of the files that the origin refused: those alone.
+async fn ask(
+    receiver: &Arc<Receiver>,
+    run: &mut Run,
+    parts: &[Part],
+) -> (Outcome, HashMap<i64, Outcome>) {
+    let none = HashMap::new;
+    let Some(first) = parts.first() else { return (Outcome::Again, none()) };
     let (items, expected, files) = list(parts);
     if expected.is_empty() {
-        return Outcome::Again;
+        return (Outcome::Again, none());
     }
     let hub = &receiver.hub;
     let (peer, channel) = match hub.peer_and_channel(first.file.site(), first.file.channel()).await
@@ -106,20 +114,27 @@ async fn ask(receiver: &Arc<Receiver>, run: &mut Run, parts: &[Part]) -> Outcome
         Ok(found) => found,
         Err(error) => {
             run.fails(&error);
-            return Outcome::Failed(error);
+            return (Outcome::Failed(error), none());
         }
     };
-    let mut taker = ToSink { sink: Sink::start(hub, files), refused: None };
+    let wanted: Vec<i64> = files.iter().map(|file| file.id()).collect();
+    let mut taker = ToSink { sink: Sink::start(hub, files), refused: Vec::new() };
     let request = ChunkRequest { items };
     let exchange = Exchange { hub, peer, channel: &channel, request, expected };
     let ended = exchange.run(run, &mut taker).await;
     let found = taker.sink.finish().await;
-    match (ended, taker.refused) {
-        (Ended::Failed(error), _) => Outcome::Failed(error),
-        (_, Some((code, text))) if code.retry() == Retry::Never => Outcome::Never(text),
-        (_, Some((_, text))) => Outcome::Trouble(text),
-        _ => Outcome::of(&found),
-    }
+    let refused = taker.refused.into_iter().filter_map(|(item, code, text)| {
+        let outcome = match code.retry() {
+            Retry::Never => Outcome::Never(text),
+            Retry::Later | Retry::Elsewhere => Outcome::Trouble(text),
+        };
+        Some((*wanted.get(item as usize)?, outcome))
+    });
+    let outcome = match ended {
+        Ended::Failed(error) => Outcome::Failed(error),
+        Ended::Whole | Ended::Stopped => Outcome::of(&found),
+    };
+    (outcome, refused.collect())
 }
 
 /// The request's items, its chunks in order, and the file of each item.
@@ -158,7 +173,7 @@ fn list(parts: &[Part]) -> (Vec<ChunkItem>, Vec<Expected>, Vec<Arc<ActiveFile>>)
 
 struct ToSink {
     sink: Sink,
-    refused: Option<(CodeNumber, String)>,
+    refused: Vec<(u32, CodeNumber, String)>,
 }
 
 impl Taker for ToSink {
@@ -166,9 +181,9 @@ impl Taker for ToSink {
         self.sink.push(Piece { item, chunk, bytes }).await
     }
 
-    fn refused(&mut self, _item: u32, code: CodeNumber, text: String) {
-        self.refused =
-            Some((code, format!("the origin refuses: {code}: {}", crate::text::visible(&text))));
+    fn refused(&mut self, item: u32, code: CodeNumber, text: String) {
+        let text = format!("the origin refuses: {code}: {}", crate::text::visible(&text));
+        self.refused.push((item, code, text));
     }
 }
 

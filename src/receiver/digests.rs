@@ -18,14 +18,15 @@ use crate::hub::CallError;
 /// The longest pause between attempts, in ms.
 const LONGEST: u64 = 60_000;
 
-/// Gets a page for a file, however often it takes, while the hub runs.
+/// Gets a page for a file, however often it takes, while the file is in hand. A hub that comes back
+/// is asked at once.
 pub(super) fn fetch(receiver: &Arc<Receiver>, file: &Arc<ActiveFile>, page: u32) {
     file.page_is_missing(true);
     let file = Arc::clone(file);
-    let stop = receiver.hub.stop.clone();
     receiver.tasks.spawn(async move {
         let mut pause = 500;
-        loop {
+        while !file.is_over() {
+            let comeback = file.hub.comebacks.notified();
             match obtain(&file, page).await {
                 Ok(digests) => {
                     let copied = reuse::copy(&file, page, digests.clone()).await;
@@ -39,7 +40,8 @@ pub(super) fn fetch(receiver: &Arc<Receiver>, file: &Arc<ActiveFile>, page: u32)
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(pause)) => {}
-                () = stop.cancelled() => break,
+                () = comeback => {}
+                () = file.leaving() => {}
             }
             pause = (pause * 2).min(LONGEST);
         }

@@ -14,7 +14,7 @@ use zotferry_protocol::frames::{End, FrameEvent, FrameReader, Resume};
 use zotferry_protocol::ids::ChunkNo;
 use zotferry_protocol::pacing::How;
 use zotferry_protocol::packets::{ChunkRequest, Packet};
-use zotferry_protocol::refusal::CodeNumber;
+use zotferry_protocol::refusal::{Code, CodeNumber};
 
 use super::outcome::Run;
 use crate::catalog::Channel;
@@ -94,9 +94,11 @@ impl Exchange<'_> {
         let mut at = Position::default();
         let mut fruitless = 0;
         let mut capability = self.seal().await?;
+        let mut sealed_at = run.bytes;
         while at.next < self.expected.len() {
             if self.hub.clock.now() >= capability.until {
                 capability = self.seal().await?;
+                sealed_at = run.bytes;
             }
             let before = run.bytes;
             run.sent();
@@ -104,7 +106,7 @@ impl Exchange<'_> {
             let bytes = capability.bytes.clone();
             let response = match self.hub.transport.post(&self.peer.url, bytes, &headers).await {
                 Ok(response) => response,
-                Err(error) if fruitless + 1 < FRUITLESS && at.next > 0 => {
+                Err(error) if fruitless + 1 < FRUITLESS && run.bytes > 0 => {
                     tracing::debug!(%error, "a presentation did not get through");
                     fruitless += 1;
                     continue;
@@ -113,10 +115,14 @@ impl Exchange<'_> {
             };
             run.answered();
             if content_type(&response) != Some(FRAMES_TYPE) || response.status() != 200 {
-                if !self.corrected(&capability, response).await? {
-                    return Err(CallError::Local("the clock was corrected in vain".into()));
+                match self.not_frames(&capability, response).await {
+                    Ok(()) => {}
+                    // FETCH-13: cut often, a capability is used up before all of it has come.
+                    Err(error) if error.is(Code::TooMany) && run.bytes > sealed_at => {}
+                    Err(error) => return Err(error),
                 }
                 capability = self.seal().await?;
+                sealed_at = run.bytes;
                 fruitless += 1;
                 if fruitless > FRUITLESS {
                     return Err(CallError::Local("the clocks do not come together".into()));
@@ -148,18 +154,18 @@ impl Exchange<'_> {
     }
 
     /// An answer that is no frames: a refusal of our date is taken into account, all else is an error.
-    async fn corrected(
+    async fn not_frames(
         &mut self,
         capability: &Capability,
         response: Response,
-    ) -> Result<bool, CallError> {
+    ) -> Result<(), CallError> {
         let answer = self.hub.transport.packet_body(response).await?;
         let packet = self.hub.believe(&self.peer, capability.id, answer)?;
         let Packet::Refusal(refusal) = &*packet else {
             return Err(CallError::Local(format!("a {} instead of frames", packet.kind())));
         };
         if self.hub.corrected(&mut self.peer, refusal).await? {
-            return Ok(true);
+            return Ok(());
         }
         Err(refused(&self.peer, refusal))
     }
@@ -175,7 +181,7 @@ impl Exchange<'_> {
         loop {
             let next = tokio::select! {
                 next = self.hub.transport.next(&mut response) => next,
-                () = self.hub.stop.cancelled() => return Presented::Stopped,
+                () = run.stops(at.bytes > 0) => return Presented::Stopped,
             };
             let mut bytes = match next {
                 Ok(Some(bytes)) => bytes,
@@ -240,7 +246,8 @@ impl Exchange<'_> {
                     at.bytes = 0;
                 }
                 let go_on = taker.take(next.item, next.chunk, bytes).await;
-                (!go_on).then_some(Presented::Stopped)
+                let enough = !go_on || (at.bytes == 0 && self.hub.stop.is_cancelled());
+                enough.then_some(Presented::Stopped)
             }
             FrameEvent::Refused { item, code, text } => {
                 if self.expected.get(at.next).map(|e| e.item) != Some(item) {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use zotferry_protocol::ids::{ChunkNo, Digest};
 use zotferry_protocol::manifest::ChunkRange;
 use zotferry_protocol::transfer::{
@@ -21,6 +22,7 @@ use crate::catalog::Data;
 use crate::chunker::{Assembly, ChunkSink, ChunkerError, FilledChunk};
 use crate::hub::{Capability, Hub};
 use crate::queue::{Finish, HeldPage, Job, Lane, NewJob, Task};
+use crate::storage::Retry;
 
 /// Jobs into which a file is cut at least, so that many connections find work.
 const JOBS: u32 = 256;
@@ -34,7 +36,8 @@ pub struct ActiveFile {
     pub(super) hub: Arc<Hub>,
     site: i64,
     transfer: Mutex<Transfer>,
-    assembly: Mutex<Arc<Assembly>>,
+    /// None while one that was given up is replaced.
+    assembly: Mutex<Option<Arc<Assembly>>>,
     /// Jobs whose chunks were all written and wait to be durable.
     parked: Mutex<Vec<(u64, ChunkRange)>>,
     /// Rings when the transfer has something to do.
@@ -45,7 +48,9 @@ pub struct ActiveFile {
     requests: AtomicU32,
     asked: AtomicU64,
     range: u32,
-    over: AtomicBool,
+    /// Cancelled when the file leaves the hand: whole, unwanted, resting, or because the hub stops.
+    leave: CancellationToken,
+    unwanted: AtomicBool,
 }
 
 /// How far a file is, for people.
@@ -84,7 +89,7 @@ impl ActiveFile {
             hub: Arc::clone(hub),
             site,
             transfer: Mutex::new(transfer),
-            assembly: Mutex::new(assembly),
+            assembly: Mutex::new(Some(assembly)),
             parked: Mutex::default(),
             bell: Notify::new(),
             capability: Mutex::default(),
@@ -92,7 +97,8 @@ impl ActiveFile {
             requests: AtomicU32::new(0),
             asked: AtomicU64::new(0),
             range,
-            over: AtomicBool::new(false),
+            leave: hub.stop.child_token(),
+            unwanted: AtomicBool::new(false),
             data,
         }))
     }
@@ -114,9 +120,26 @@ impl ActiveFile {
         format!("{}/{}", self.data.hash, self.data.role)
     }
 
-    /// Whether it can be asked for: no digests are missing, and it is not whole.
+    /// Whether it can be asked for: no digests are missing, and it stays in hand.
     pub(super) fn ready(&self) -> bool {
-        self.pages_missing.load(Relaxed) == 0 && !self.over.load(Relaxed)
+        self.pages_missing.load(Relaxed) == 0 && !self.is_over()
+    }
+
+    /// Whether it leaves the hand.
+    pub(super) fn is_over(&self) -> bool {
+        self.leave.is_cancelled()
+    }
+
+    /// Resolves when it leaves the hand.
+    pub(super) async fn leaving(&self) {
+        self.leave.cancelled().await;
+    }
+
+    /// Lets it go as soon as what came is durable: its channel rests, or (`unwanted`) the entry has
+    /// other content by now.
+    pub(super) fn let_go(&self, unwanted: bool) {
+        self.unwanted.store(unwanted, Relaxed);
+        self.leave.cancel();
     }
 
     /// Bytes that are neither here nor asked for.
@@ -147,12 +170,16 @@ impl ActiveFile {
     pub(super) fn ask(&self, jobs: &[Job]) -> Vec<ChunkRange> {
         let now = self.hub.clock.now();
         let mut transfer = lock(&self.transfer);
-        let wanted: Vec<ChunkRange> =
-            jobs.iter().filter_map(range_of).flat_map(|range| transfer.wanted(range)).collect();
+        let mut wanted = Vec::new();
         let mut bytes = 0;
-        for range in &wanted {
-            bytes += transfer.manifest().bytes(*range);
-            transfer.handle(now, Input::Leased(*range));
+        // One job after the other: two of them may name the same chunk.
+        for job in jobs.iter().filter_map(range_of) {
+            for range in transfer.wanted(job) {
+                if wanted.contains(&range) { tracing::error!(?range, ?job, ?jobs, "DUP"); }
+                bytes += transfer.manifest().bytes(range);
+                transfer.handle(now, Input::Leased(range));
+                wanted.push(range);
+            }
         }
         self.asked.fetch_add(bytes, Relaxed);
         self.requests.fetch_add(1, Relaxed);
@@ -188,8 +215,7 @@ impl ActiveFile {
 
     /// Where a chunk's bytes go; `None` when it cannot be received now.
     pub(super) fn chunk_sink(&self, chunk: ChunkNo) -> Option<ChunkSink> {
-        let assembly = Arc::clone(&lock(&self.assembly));
-        assembly
+        self.assembly()?
             .sink(chunk)
             .inspect_err(|error| tracing::warn!(%error, "a chunk has no place"))
             .ok()
@@ -211,8 +237,8 @@ impl ActiveFile {
         self.bell.notify_one();
     }
 
-    pub(super) fn assembly(&self) -> Arc<Assembly> {
-        Arc::clone(&lock(&self.assembly))
+    pub(super) fn assembly(&self) -> Option<Arc<Assembly>> {
+        lock(&self.assembly).clone()
     }
 
     /// Counts manifest pages that are on their way.
@@ -234,7 +260,7 @@ impl ActiveFile {
         lock(&self.transfer).file()
     }
 
-    /// Does what the transfer says until the file is whole or the hub stops.
+    /// Does what the transfer says until the file is whole or leaves the hand.
     pub(super) async fn drive(self: Arc<Self>, receiver: Arc<Receiver>) {
         loop {
             loop {
@@ -249,18 +275,40 @@ impl ActiveFile {
                     }
                 }
             }
-            let wake = lock(&self.transfer).wake_at();
-            let stopping = self.hub.stop.is_cancelled();
-            if stopping && wake.is_none() && self.requests.load(Relaxed) == 0 {
-                return;
+            let (wake, settled) = {
+                let transfer = lock(&self.transfer);
+                (transfer.wake_at(), transfer.is_settled())
+            };
+            let leaving = self.is_over();
+            if leaving && settled && self.requests.load(Relaxed) == 0 {
+                return self.left(&receiver).await;
             }
             let rest = wake.map_or(3_600_000, |at| at.since(self.hub.clock.now()).max(1));
-            let rest = if stopping { rest.min(20) } else { rest };
+            let rest = if leaving { rest.min(20) } else { rest };
             tokio::select! {
                 () = self.bell.notified() => {}
                 () = tokio::time::sleep(Duration::from_millis(rest)) => {}
-                () = self.hub.stop.cancelled(), if !stopping => {}
+                () = self.leaving(), if !leaving => {}
             }
+        }
+    }
+
+    /// It is in hand no more. What nobody wants goes from queue and disk as well.
+    async fn left(&self, receiver: &Arc<Receiver>) {
+        if self.unwanted.load(Relaxed) {
+            let (old, queue, wanted) =
+                (lock(&self.assembly).take(), Arc::clone(&self.hub.queue), self.data.id);
+            let clearing = tokio::task::spawn_blocking(move || -> Result<(), ReceiverError> {
+                queue.forget(wanted)?;
+                old.map_or(Ok(()), |old| old.discard()).map_err(ReceiverError::from)
+            });
+            if let Ok(Err(error)) = clearing.await {
+                tracing::warn!(file = %self.name(), %error, "what nobody wants stays behind");
+            }
+        }
+        receiver.forget(self.data.id);
+        if !self.hub.stop.is_cancelled() {
+            self.hub.tell_receiver();
         }
     }
 
@@ -276,8 +324,8 @@ impl ActiveFile {
             Output::Sync(ticket) => self.sync(receiver, ticket),
             Output::Recheck(range) => self.recheck(receiver, range),
             Output::NeedDigests(page) => digests::fetch(receiver, self, page),
-            Output::Abandon => self.abandon().await?,
-            Output::Commit => return Ok(!self.commit(receiver).await?),
+            Output::Abandon => self.abandon().await,
+            Output::Commit => return Ok(!self.commit(receiver).await),
         }
         Ok(true)
     }
@@ -326,7 +374,7 @@ impl ActiveFile {
     fn sync(self: &Arc<Self>, receiver: &Arc<Receiver>, ticket: Ticket) {
         let file = Arc::clone(self);
         receiver.tasks.spawn(async move {
-            let assembly = file.assembly();
+            let Some(assembly) = file.assembly() else { return };
             file.hub.metrics.syncs.one();
             let synced = tokio::task::spawn_blocking(move || assembly.sync()).await;
             match synced {
@@ -347,40 +395,86 @@ impl ActiveFile {
         receiver.tasks.spawn_blocking(move || {
             let assembly = file.assembly();
             for chunk in range.iter() {
-                let digest = assembly.leaf(chunk).ok().flatten();
+                let digest = assembly.as_ref().and_then(|a| a.leaf(chunk).ok().flatten());
                 file.tell(Input::Checked { chunk, digest });
             }
         });
     }
 
-    async fn abandon(&self) -> Result<(), ReceiverError> {
-        let (old, hub, data) = (self.assembly(), Arc::clone(&self.hub), self.data.clone());
+    /// Begins a new partial file in the place of one whose sync failed. It can be opened only when
+    /// the last request has let go of the old one.
+    async fn abandon(&self) {
+        let old = lock(&self.assembly).take();
         let manifest = *lock(&self.transfer).manifest();
-        let work = move || {
-            old.discard()?;
-            Assembly::open(&*hub.storage, data.root, manifest)
-        };
-        match tokio::task::spawn_blocking(work).await? {
-            Ok(new) => *lock(&self.assembly) = new,
-            Err(error) => tracing::error!(file = %self.name(), %error, "no new partial file"),
+        if let Some(old) = old {
+            let discarding = tokio::task::spawn_blocking(move || old.discard());
+            if let Ok(Err(error)) = discarding.await {
+                tracing::error!(file = %self.name(), %error, "a partial file stays behind");
+            }
         }
-        Ok(())
+        while !self.is_over() {
+            let (hub, root) = (Arc::clone(&self.hub), self.data.root);
+            let opening =
+                tokio::task::spawn_blocking(move || Assembly::open(&*hub.storage, root, manifest));
+            match opening.await {
+                Ok(Ok(new)) => {
+                    *lock(&self.assembly) = Some(new);
+                    return;
+                }
+                Ok(Err(error)) => {
+                    tracing::info!(file = %self.name(), %error, "no new partial file yet");
+                }
+                Err(error) => tracing::error!(file = %self.name(), %error, "no new partial file"),
+            }
+            self.pause(50).await;
+        }
     }
 
-    /// Makes the file visible; `false` when the disk would not have it.
-    async fn commit(self: &Arc<Self>, receiver: &Arc<Receiver>) -> Result<bool, ReceiverError> {
-        let _until_named = self.hub.storing.read().await;
-        let assembly = self.assembly();
-        if let Err(error) = tokio::task::spawn_blocking(move || assembly.commit()).await? {
-            self.sync_failed(&error.to_string());
-            return Ok(false);
+    /// Makes the file visible, however often it takes; `false` when the partial file was lost in the
+    /// attempt and all of it has to come again.
+    async fn commit(self: &Arc<Self>, receiver: &Arc<Receiver>) -> bool {
+        loop {
+            match self.try_commit(receiver).await {
+                Ok(whole) => return whole,
+                Err(error) => {
+                    tracing::error!(file = %self.name(), %error, "not committed; tried again later");
+                }
+            }
+            if self.is_over() {
+                // Every step can be repeated: the next time it is taken in hand.
+                receiver.forget(self.data.id);
+                return true;
+            }
+            self.pause(1000).await;
         }
-        self.over.store(true, Relaxed);
+    }
+
+    async fn try_commit(self: &Arc<Self>, receiver: &Arc<Receiver>) -> Result<bool, ReceiverError> {
+        let _until_named = self.hub.storing.read().await;
+        if let Some(assembly) = self.assembly() {
+            match tokio::task::spawn_blocking(move || assembly.commit()).await? {
+                Ok(()) => {}
+                Err(error) if error.retry() == Retry::Later => return Err(error.into()),
+                Err(error) => {
+                    self.sync_failed(&error.to_string());
+                    return Ok(false);
+                }
+            }
+        }
         receiver.arrived(&[(self.data.id, self.data.channel)]).await?;
         let (queue, wanted) = (Arc::clone(&self.hub.queue), self.data.id);
         tokio::task::spawn_blocking(move || queue.forget(wanted)).await??;
+        self.leave.cancel();
         receiver.forget(self.data.id);
         Ok(true)
+    }
+
+    /// Rests for so many ms, or until the file leaves the hand.
+    async fn pause(&self, ms: u64) {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(ms)) => {}
+            () = self.leaving() => {}
+        }
     }
 }
 

@@ -19,14 +19,17 @@ mod reuse;
 mod sink;
 mod stream;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use zotferry_protocol::ids::Millis;
 
 use crate::catalog::CatalogError;
+use crate::chunker::ChunkerError;
 use crate::hub::{CallError, Hub};
 use crate::queue::{Job, Kind, Lane, QueueError, Task};
 use crate::storage::StorageError;
@@ -51,6 +54,9 @@ pub enum ReceiverError {
     /// Another hub, or this one's own jobs.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// A partial file.
+    #[error(transparent)]
+    Chunker(#[from] ChunkerError),
     /// A worker thread was lost.
     #[error("a worker thread ended: {0}")]
     Worker(#[from] tokio::task::JoinError),
@@ -62,6 +68,12 @@ pub struct Receiver {
     files: Mutex<HashMap<i64, Arc<ActiveFile>>>,
     origins: Mutex<HashMap<i64, Arc<Origin>>>,
     backlogs: tokio::sync::Mutex<Vec<refill::Backlog>>,
+    /// The lanes of the backlogs: none of a channel that rests.
+    lanes: Mutex<BTreeSet<Lane>>,
+    /// Set when a file was passed over because its content is in hand for another.
+    passed_over: AtomicBool,
+    /// When the last request has to be over; set once the hub stops.
+    end: OnceLock<Instant>,
     tasks: TaskTracker,
 }
 
@@ -73,6 +85,9 @@ impl Receiver {
             files: Mutex::default(),
             origins: Mutex::default(),
             backlogs: tokio::sync::Mutex::default(),
+            lanes: Mutex::default(),
+            passed_over: AtomicBool::new(false),
+            end: OnceLock::new(),
             tasks: TaskTracker::new(),
         })
     }
@@ -138,7 +153,9 @@ impl Receiver {
         now: Millis,
         streaming: bool,
     ) -> Result<Vec<Job>, ReceiverError> {
-        let files: Vec<Arc<ActiveFile>> = lock(&self.files).values().cloned().collect();
+        let files: Vec<Arc<ActiveFile>> =
+            lock(&self.files).values().filter(|file| file.ready()).cloned().collect();
+        let lanes = lock(&self.lanes).clone();
         let here: Vec<i64> =
             files.iter().filter(|f| f.site() == origin.site).map(|f| f.id()).collect();
         let remaining = files.iter().filter(|f| f.site() == origin.site).map(|f| f.unasked()).sum();
@@ -150,8 +167,9 @@ impl Receiver {
             .map(|f| (f.id(), f.jobs_for(bytes)))
             .collect();
         let leasing = move || -> Result<Vec<Job>, QueueError> {
-            let bundle =
-                |lane: &Lane, task: &Task| lane.site == site && task.kind() == Kind::Bundle;
+            let bundle = |lane: &Lane, task: &Task| {
+                lane.site == site && task.kind() == Kind::Bundle && lanes.contains(lane)
+            };
             let jobs = queue.lease(now, &bundle, 1)?;
             if !jobs.is_empty() {
                 return Ok(jobs);
@@ -197,9 +215,10 @@ impl Receiver {
         all
     }
 
-    /// Ends what is being fetched for a channel: its jobs stay in the queue.
+    /// Ends what is being fetched for a channel: its jobs stay in the queue, its bytes on disk.
     pub fn drop_channel(&self, channel: i64) {
-        lock(&self.files).retain(|_, file| file.channel() != channel);
+        let files = lock(&self.files);
+        files.values().filter(|f| f.channel() == channel).for_each(|file| file.let_go(false));
     }
 }
 

@@ -5,7 +5,9 @@
 //! Spec: QUEUE-1, QUEUE-4, QUEUE-5, QUEUE-12, QUEUE-13, FETCH-43 to FETCH-46.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use zotferry_protocol::ids::Millis;
 use zotferry_protocol::pacing::{Event, How};
 use zotferry_protocol::refusal::Retry;
@@ -15,6 +17,9 @@ use super::origin::Origin;
 use crate::hub::CallError;
 use crate::queue::Finish;
 use crate::transport::TransportError;
+
+/// How long the rest of a chunk may take once the hub stops.
+const LAST_CHUNK: Duration = Duration::from_secs(2);
 
 /// A request in flight. It is counted against the origin until it is dropped.
 pub(super) struct Run {
@@ -60,6 +65,16 @@ impl Run {
         self.bytes += bytes;
         self.receiver.hub.metrics.bytes_fetched.add(bytes);
         self.origin.paced(self.receiver.hub.clock.now(), Event::Bytes(bytes));
+    }
+
+    /// Resolves when the request has to end because the hub stops: at once between chunks, a little
+    /// later within one, whose bytes would otherwise have to come again.
+    pub(super) async fn stops(&self, within_chunk: bool) {
+        self.receiver.hub.stop.cancelled().await;
+        if within_chunk {
+            let end = self.receiver.end.get_or_init(|| Instant::now() + LAST_CHUNK);
+            tokio::time::sleep_until(*end).await;
+        }
     }
 
     /// How it ended.

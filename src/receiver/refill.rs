@@ -6,14 +6,16 @@
 //! are wanted.
 //! Spec: FETCH-1, QUEUE-2, QUEUE-8.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::file::ActiveFile;
 use super::{Receiver, ReceiverError, lock};
-use crate::catalog::{Cursor, Data, SizeClass, WantedLane};
+use crate::catalog::{Cursor, Data, DataState, SizeClass, WantedLane};
 use crate::queue::{Kind, Lane, NewJob, Task};
+use crate::storage::Retry;
 
 /// Files in one bundle: what one request may name.
 const BUNDLE: usize = 256;
@@ -25,6 +27,9 @@ const BUNDLES: usize = 16;
 const FILES: usize = 32;
 /// Beyond so many bytes no further file is begun.
 const FILE_BYTES: u64 = 512 << 20;
+
+/// How long a file rests that could not be begun.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is still to be queued of one lane.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub(super) async fn refill(receiver: &Arc<Receiver>) -> Result<BTreeSet<i64>, Re
         let lanes = receiver.hub.catalog.lanes_with_wanted().await?;
         let others = lanes.iter().filter(|lane| lane.site != receiver.hub.site);
         *backlogs = others.map(Backlog::fresh).collect();
+        *lock(&receiver.lanes) = backlogs.iter().map(|backlog| backlog.lane).collect();
+        let_go(receiver).await?;
     }
     for backlog in backlogs.iter_mut() {
         bundles(receiver, backlog).await?;
@@ -57,6 +64,28 @@ impl Backlog {
         let lane = Lane { channel: lane.channel, site: lane.site };
         Self { lane, small: Some(None), large: Some(None) }
     }
+}
+
+/// Files whose channel rests, and those whose entry has other content by now, leave the hand.
+async fn let_go(receiver: &Receiver) -> Result<(), ReceiverError> {
+    let files: Vec<Arc<ActiveFile>> = lock(&receiver.files).values().cloned().collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let catalog = &receiver.hub.catalog;
+    let ids: Vec<i64> = files.iter().map(|file| file.id()).collect();
+    let rows = catalog.contents(&ids).await?;
+    let states: HashMap<i64, DataState> = rows.iter().map(|row| (row.id, row.state)).collect();
+    let channels = catalog.channels().await?;
+    for file in files {
+        let state = states.get(&file.id());
+        if !matches!(state, Some(DataState::Wanted | DataState::Present)) {
+            file.let_go(true);
+        } else if channels.iter().any(|channel| channel.id == file.channel() && channel.paused) {
+            file.let_go(false);
+        }
+    }
+    Ok(())
 }
 
 /// Small files, many to a job.
@@ -184,10 +213,20 @@ impl Receiver {
         if lock(&self.files).contains_key(&data.id) || self.here_already(&data).await? {
             return Ok(());
         }
+        // The same content under two names comes once.
+        if lock(&self.files).values().any(|file| file.data.root == data.root) {
+            self.passed_over.store(true, Relaxed);
+            return Ok(());
+        }
         let (hub, id) = (Arc::clone(&self.hub), data.id);
         let opening = tokio::task::spawn_blocking(move || ActiveFile::open(&hub, data)).await?;
         let file = match opening {
             Ok(file) => file,
+            Err(error) if error.retry() != Retry::Never => {
+                tracing::warn!(wanted = id, %error, "a file cannot be begun yet");
+                self.look_again();
+                return Ok(());
+            }
             Err(error) => {
                 tracing::error!(wanted = id, %error, "a file cannot be begun");
                 self.hub.catalog.mark_failed(id, &error.to_string()).await?;
@@ -199,10 +238,24 @@ impl Receiver {
         Ok(())
     }
 
-    /// A file left the hand.
+    /// A file left the hand. Others of the same content may have waited for it.
     pub(super) fn forget(&self, wanted: i64) {
         lock(&self.files).remove(&wanted);
+        if self.passed_over.swap(false, Relaxed) {
+            self.hub.tell_receiver();
+        }
         self.hub.work.notify_one();
+    }
+
+    /// Looks through the catalog again after a while: something of this hub's own stood in the way.
+    fn look_again(self: &Arc<Self>) {
+        let hub = Arc::clone(&self.hub);
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN) => hub.tell_receiver(),
+                () = hub.stop.cancelled() => {}
+            }
+        });
     }
 
     /// Contents are durable in storage: the catalog says so, and the other clones hear of it.

@@ -22,7 +22,8 @@ pub(super) async fn copy(
     }
     let file = Arc::clone(file);
     let copying = move || -> Result<Vec<Input<'static>>, ChunkerError> {
-        let (assembly, number) = (file.assembly(), file.file_number());
+        let number = file.file_number();
+        let Some(assembly) = file.assembly() else { return Ok(Vec::new()) };
         let mut inputs = Vec::new();
         for older in &earlier {
             let storage = &*file.hub.storage;

@@ -78,6 +78,9 @@ fn work(hub: &Hub, files: &[Arc<ActiveFile>], mut pieces: mpsc::Receiver<Piece>)
         let same = open.as_ref().is_some_and(|(i, c, _)| (*i, *c) == (piece.item, piece.chunk));
         if !same {
             drop_partial(hub, open.take());
+            if file.is_over() && !hub.stop.is_cancelled() {
+                break;
+            }
             let Some(sink) = file.chunk_sink(piece.chunk) else { break };
             open = Some((piece.item, piece.chunk, sink));
         }

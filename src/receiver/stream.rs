@@ -201,11 +201,15 @@ async fn read(
     let whole = 'stream: loop {
         let next = tokio::select! {
             next = hub.transport.next(&mut response) => next,
-            () = hub.stop.cancelled() => break false,
+            () = run.stops(open.is_some()) => break false,
         };
         let Ok(Some(mut bytes)) = next else { break open.is_none() && numbers.next().is_none() };
         run.got(bytes.len() as u64);
         while !bytes.is_empty() {
+            if open.is_none() && hub.stop.is_cancelled() {
+                hub.metrics.bytes_fetched_twice.add(bytes.len() as u64);
+                break 'stream false;
+            }
             let Some((chunk, missing)) = open.take().or_else(|| {
                 let chunk = numbers.next()?;
                 Some((chunk, manifest.span(chunk)?.len))

@@ -5,26 +5,51 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use rsa::pkcs8::SecretDocument;
+use rsa::pkcs8::spki::der::pem::LineEnding;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use zotferry::catalog::{Channel, DataState, LocationState};
 use zotferry::channels::{self, Identity};
 use zotferry::files;
-use zotferry::hub::Hub;
+use zotferry::hub::{Clock, Hub, HubError, Parts, Peer};
+use zotferry::keys::PrivateKey;
+use zotferry::metrics::Counts;
 use zotferry::service::Service;
+use zotferry::storage::Storage;
 use zotferry_protocol::codec;
 use zotferry_protocol::identity::{BaseUrl, SignedLocation};
 
+use crate::proxy::Proxy;
+
+pub(crate) const MIB: usize = 1 << 20;
+
 pub(crate) struct TestHub {
     pub(crate) dir: PathBuf,
-    pub(crate) address: SocketAddr,
     pub(crate) service: Service,
+    rest: Rest,
+}
+
+/// What of a hub is not in its folder.
+#[derive(Clone)]
+struct Rest {
+    address: SocketAddr,
+    proxy: Option<Proxy>,
+    clock: i64,
+    storage: Option<Arc<dyn Storage>>,
 }
 
 /// Settings that a test changes before its hub starts.
 pub(crate) type Change = fn(&mut toml::Table);
 
 pub(crate) fn unchanged(_: &mut toml::Table) {}
+
+/// No streams: everything goes by numbered chunks.
+pub(crate) fn blocked(config: &mut toml::Table) {
+    set(config, "transfer", "streaming", false);
+}
 
 pub(crate) fn set(
     config: &mut toml::Table,
@@ -36,43 +61,192 @@ pub(crate) fn set(
     section.as_table_mut().unwrap().insert(key.to_owned(), value.into());
 }
 
+/// How a hub of a test is made.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) change: Change,
+    /// A proxy stands at its address.
+    pub(crate) proxied: bool,
+    /// How far its clock is ahead, in ms.
+    pub(crate) clock: i64,
+    /// Where its bytes are, if not in its folder.
+    pub(crate) storage: Option<Arc<dyn Storage>>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { change: unchanged, proxied: false, clock: 0, storage: None }
+    }
+}
+
+impl Setup {
+    pub(crate) fn with(change: Change) -> Self {
+        Self { change, ..Self::default() }
+    }
+
+    pub(crate) fn proxied() -> Self {
+        Self { proxied: true, ..Self::default() }
+    }
+}
+
+/// An RSA key as small as is accepted: tests make many.
+pub(crate) fn small_key() -> PrivateKey {
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+    let document = SecretDocument::try_from(der.as_ref()).unwrap();
+    PrivateKey::from_pem(&document.to_pem("PRIVATE KEY", LineEnding::LF).unwrap()).unwrap()
+}
+
+/// An origin and a clone of its channel `alice`, each listed by the other.
+pub(crate) async fn pair(dir: &Path, origin: Setup, clone: Setup) -> (TestHub, TestHub) {
+    let origin = TestHub::build(dir, "origin", origin).await;
+    let clone = TestHub::build(dir, "clone", clone).await;
+    origin.create_channel("alice").await;
+    clone.clone_channel(&origin, "alice").await;
+    clone.is_clone_of(&origin, "alice").await;
+    (origin, clone)
+}
+
+/// A hub that does not run.
+pub(crate) struct Stopped {
+    pub(crate) dir: PathBuf,
+    rest: Rest,
+}
+
+impl Stopped {
+    /// Runs again, at the same address.
+    pub(crate) async fn start(self) -> TestHub {
+        self.try_start().await.unwrap()
+    }
+
+    pub(crate) async fn try_start(self) -> Result<TestHub, HubError> {
+        let listener = bind_again(self.rest.address).await;
+        self.serve(listener).await
+    }
+
+    async fn serve(self, listener: TcpListener) -> Result<TestHub, HubError> {
+        let Rest { clock, storage, .. } = self.rest.clone();
+        let parts = Parts { clock: Clock::ahead_by(clock), storage };
+        let hub = Arc::new(Hub::open_with(&self.dir, parts).await?);
+        let service = Service::start(hub, listener).await?;
+        Ok(TestHub { dir: self.dir, service, rest: self.rest })
+    }
+
+    /// Looks into the hub without letting it work.
+    pub(crate) async fn look(&self, look: impl AsyncFnOnce(&Hub)) {
+        let Rest { clock, storage, .. } = self.rest.clone();
+        let parts = Parts { clock: Clock::ahead_by(clock), storage };
+        let hub = Hub::open_with(&self.dir, parts).await.unwrap();
+        look(&hub).await;
+        hub.close().await.unwrap();
+    }
+
+    /// Its clock goes differently from now on.
+    pub(crate) fn clock(mut self, ahead: i64) -> Self {
+        self.rest.clock = ahead;
+        self
+    }
+
+    /// Changes its settings.
+    pub(crate) fn change(self, change: Change) -> Self {
+        change_config(&self.dir, change);
+        self
+    }
+}
+
+/// The port of a stopped hub may be in passing use by somebody's outgoing connection.
+async fn bind_again(address: SocketAddr) -> TcpListener {
+    for _ in 0..200 {
+        if let Ok(listener) = TcpListener::bind(address).await {
+            return listener;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    TcpListener::bind(address).await.unwrap()
+}
+
+fn change_config(dir: &Path, change: Change) {
+    let path = dir.join("config.toml");
+    let mut config: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    change(&mut config);
+    std::fs::write(&path, config.to_string()).unwrap();
+}
+
 impl TestHub {
-    /// A new hub in a folder of its own, not yet serving: the port is taken when it starts.
+    /// A new hub in a folder of its own, serving.
     pub(crate) async fn new(dir: &Path, name: &str, change: Change) -> Self {
+        Self::build(dir, name, Setup::with(change)).await
+    }
+
+    pub(crate) async fn build(dir: &Path, name: &str, setup: Setup) -> Self {
         let filter = tracing_subscriber::EnvFilter::from_env("ZOTFERRY_LOG");
         tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address: SocketAddr = listener.local_addr().unwrap();
+        let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = reserved.local_addr().unwrap();
+        let proxy = if setup.proxied { Some(Proxy::before(address).await) } else { None };
+        let public = proxy.as_ref().map_or(address, |proxy| proxy.address);
         let dir = dir.join(name);
-        let url = BaseUrl::parse(&format!("http://{address}")).unwrap();
-        Hub::init(&dir, url, address).await.unwrap();
-        let path = dir.join("config.toml");
-        let mut config: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
-        set(&mut config, "limits", "backoff_ms", 50);
-        change(&mut config);
-        std::fs::write(&path, config.to_string()).unwrap();
-        let hub = Arc::new(Hub::open(&dir).await.unwrap());
-        let service = Service::start(hub, listener).await.unwrap();
-        Self { dir, address, service }
+        let url = BaseUrl::parse(&format!("http://{public}")).unwrap();
+        Hub::init_with_key(&dir, url, address, &small_key()).await.unwrap();
+        change_config(&dir, |config| {
+            set(config, "limits", "backoff_ms", 50);
+            set(config, "limits", "max_backoff_ms", 500);
+        });
+        change_config(&dir, setup.change);
+        let Setup { clock, storage, .. } = setup;
+        let rest = Rest { address, proxy, clock, storage };
+        Stopped { dir, rest }.serve(reserved).await.unwrap()
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.service.hub
     }
 
-    /// Stops the hub and starts it again on the same port.
-    pub(crate) async fn restart(self) -> Self {
-        let address = self.hub().config.listen;
-        let dir = self.dir.clone();
-        self.service.stop().await.unwrap();
-        Self::start(dir, address).await
+    /// The proxy at its address.
+    pub(crate) fn proxy(&self) -> &Proxy {
+        self.rest.proxy.as_ref().unwrap()
     }
 
-    pub(crate) async fn start(dir: PathBuf, address: SocketAddr) -> Self {
-        let hub = Arc::new(Hub::open(&dir).await.unwrap());
-        let listener = TcpListener::bind(address).await.unwrap();
-        let service = Service::start(hub, listener).await.unwrap();
-        Self { dir, address, service }
+    /// Stops the hub as a signal would.
+    pub(crate) async fn stop(self) -> Stopped {
+        self.service.stop().await.unwrap();
+        Stopped { dir: self.dir, rest: self.rest }
+    }
+
+    /// A channel that lives here alone.
+    pub(crate) async fn create_channel(&self, nick: &str) -> Channel {
+        let (guid, nick) = (format!("guid of {nick}"), nick.to_owned());
+        let identity =
+            Identity { guid, nick: nick.clone(), key: small_key(), locations: Vec::new() };
+        channels::adopt(self.hub(), identity, &nick).await.unwrap()
+    }
+
+    /// Another hub as this one knows it.
+    pub(crate) async fn peer(&self, other: &Self) -> Peer {
+        let row = self.hub().catalog.site_by_id(&other.hub().site_id).await.unwrap().unwrap();
+        self.hub().peer(row.id).await.unwrap().unwrap()
+    }
+
+    /// Writes a file beside the hub and puts it into a channel's top folder.
+    pub(crate) async fn put_bytes(&self, nick: &str, name: &str, bytes: &[u8]) {
+        let folder = self.dir.join("to put");
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        self.put(nick, &path).await;
+    }
+
+    /// What this process has counted.
+    pub(crate) fn counts(&self) -> Counts {
+        self.hub().metrics.counts()
+    }
+
+    /// Waits until a file of the top folder is here with these bytes.
+    pub(crate) async fn shows(&self, nick: &str, name: &str, bytes: &[u8]) {
+        until(&format!("{name} is here"), async || {
+            self.bytes(nick, &[name]).await.is_some_and(|found| found == bytes)
+        })
+        .await;
     }
 
     pub(crate) async fn channel(&self, nick: &str) -> Channel {
@@ -83,7 +257,7 @@ impl TestHub {
     pub(crate) async fn clone_channel(&self, from: &Self, nick: &str) -> Channel {
         let channel = from.channel(nick).await;
         let pem = std::fs::read_to_string(from.hub().folder.channel_key(&channel.portable_id));
-        let key = zotferry::keys::PrivateKey::from_pem(&pem.unwrap()).unwrap();
+        let key = PrivateKey::from_pem(&pem.unwrap()).unwrap();
         let rows = from.hub().catalog.locations(channel.id).await.unwrap();
         let records = rows.iter().map(|row| codec::decode_owned::<SignedLocation>(&row.record));
         let identity = Identity {
@@ -171,4 +345,22 @@ pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     }
     bytes.truncate(len);
     bytes
+}
+
+/// A number between two, the same for the same seed and step.
+pub(crate) fn random(seed: u64, step: u64, range: std::ops::Range<u64>) -> u64 {
+    let mixed = noise(seed ^ step.wrapping_mul(0xd6e8_feb8_6659_fd93), 24);
+    let number = u64::from_le_bytes(mixed[16..].try_into().unwrap());
+    range.start + number % (range.end - range.start)
+}
+
+/// A new seed, printed so that a failure can be looked at again with `ZOTFERRY_SEED`.
+pub(crate) fn seed() -> u64 {
+    let given = std::env::var("ZOTFERRY_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.unwrap().as_nanos() as u64
+    });
+    println!("seed {seed}");
+    seed
 }

@@ -2,6 +2,20 @@
 #![allow(missing_docs, reason = "a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod craft;
+mod faults_away;
+mod faults_bytes;
+mod faults_change;
+mod faults_clocks;
+mod faults_cuts;
+mod faults_names;
+mod faults_path;
+mod faults_power;
+mod faults_rebuild;
+mod faults_rights;
+mod faults_room;
+mod faults_stop;
 mod harness;
 mod path;
+mod proxy;
 mod sweep;

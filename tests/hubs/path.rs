@@ -1,25 +1,10 @@
 //! The whole path: put on one hub, found on the other.
 
-use crate::harness::{Change, TestHub, noise, set, unchanged};
-
-const MIB: usize = 1 << 20;
-
-fn blocked(config: &mut toml::Table) {
-    set(config, "transfer", "streaming", false);
-}
-
-async fn two(dir: &std::path::Path, change: Change) -> (TestHub, TestHub) {
-    let origin = TestHub::new(dir, "origin", change).await;
-    let clone = TestHub::new(dir, "clone", unchanged).await;
-    zotferry::channels::create(origin.hub(), "alice").await.unwrap();
-    clone.clone_channel(&origin, "alice").await;
-    clone.is_clone_of(&origin, "alice").await;
-    (origin, clone)
-}
+use crate::harness::{Change, MIB, Setup, blocked, noise, pair, unchanged};
 
 async fn a_tree_arrives(change: Change) {
     let dir = tempfile::tempdir().unwrap();
-    let (origin, clone) = two(dir.path(), change).await;
+    let (origin, clone) = pair(dir.path(), Setup::with(change), Setup::default()).await;
     let tree = dir.path().join("tree");
     std::fs::create_dir_all(tree.join("sub/deeper")).unwrap();
     let sizes = [0, 1, 70_000, MIB - 1, MIB, MIB + 1, 5 * MIB + 1, 40 * MIB + 7];

@@ -1,17 +1,13 @@
 //! What is kept of content that was replaced.
 
-use crate::harness::{TestHub, noise, unchanged, until};
+use crate::harness::{Setup, noise, pair, until};
 use zotferry::sweep::sweep;
 
 /// FETCH-47: replaced content is kept while a clone has not heard of the new one, and goes after.
 #[tokio::test(flavor = "multi_thread")]
 async fn replaced_content_goes_when_every_clone_has_heard() {
     let dir = tempfile::tempdir().unwrap();
-    let origin = TestHub::new(dir.path(), "origin", unchanged).await;
-    let clone = TestHub::new(dir.path(), "clone", unchanged).await;
-    zotferry::channels::create(origin.hub(), "alice").await.unwrap();
-    clone.clone_channel(&origin, "alice").await;
-    clone.is_clone_of(&origin, "alice").await;
+    let (origin, clone) = pair(dir.path(), Setup::default(), Setup::default()).await;
     let file = dir.path().join("notes");
     std::fs::write(&file, noise(1, 3 << 20)).unwrap();
     origin.put("alice", &file).await;
@@ -23,11 +19,11 @@ async fn replaced_content_goes_when_every_clone_has_heard() {
     };
     let old = root().await;
     std::fs::write(&file, noise(2, 3 << 20)).unwrap();
-    clone.service.stop().await.unwrap();
+    let clone = clone.stop().await;
     origin.put("alice", &file).await;
     assert_eq!(sweep(origin.hub(), 0).await.unwrap(), 0, "the clone has not heard");
     assert!(origin.hub().storage.contains(&old).unwrap());
-    let clone = TestHub::start(clone.dir, clone.address).await;
+    let clone = clone.start().await;
     until("the clone has heard", async || {
         origin.hub().catalog.lagging(origin.hub().site).await.unwrap().is_empty()
     })

@@ -150,14 +150,23 @@ impl Transfer {
         verdict
     }
 
-    /// Whether all of a range came, durable or not: nobody needs to ask for it.
+    /// Whether all of a range came, durable or not, or may be on disk: nobody needs to ask for it. What
+    /// is then not on disk after all is queued anew.
     pub fn has_come(&self, range: ChunkRange) -> bool {
-        self.chunks.all(range, &[State::Writing, State::Written, State::Held])
+        let come = [State::Writing, State::Written, State::Held];
+        self.chunks.all(range, &[&come[..], &[State::Suspect, State::Checking]].concat())
     }
 
     /// Whether all of a range is durable: a job for it is done.
     pub fn holds(&self, range: ChunkRange) -> bool {
         self.chunks.all(range, &[State::Held])
+    }
+
+    /// Whether everything that came is durable and recorded: nothing is lost by ending here.
+    pub fn is_settled(&self) -> bool {
+        let open = self.chunks.count(State::Writing) + self.chunks.count(State::Written);
+        let unrecorded = self.record_due && !self.changed_pages.is_empty();
+        open == 0 && !unrecorded && !self.abandon
     }
 
     /// Chunks that still have to be read back from disk. While there are any, the stored bitmaps say

@@ -64,6 +64,8 @@ impl From<ClientError> for Failure {
             ClientError::NoHub(_) | ClientError::Unreachable(..) | ClientError::Broken(_) => {
                 Exit::NoHub
             }
+            // Not a hub's folder, or one that is taken and does not answer.
+            ClientError::Open(HubError::Folder(_)) => Exit::NoHub,
             ClientError::Open(_) => Exit::Failed,
             ClientError::Failed(failure) => match failure.kind {
                 Kind::NotFound => Exit::NotFound,

@@ -31,10 +31,7 @@ impl Progress {
         let way = match (silent, std::io::stderr().is_terminal()) {
             (true, _) => Way::Silent,
             (false, true) => Way::Bar(bar(what, total)),
-            (false, false) => {
-                eprintln!("{what}: {}", bytes(total));
-                Way::Lines(Instant::now())
-            }
+            (false, false) => Way::Lines(Instant::now()),
         };
         Self { way, total, done: 0, started: Instant::now() }
     }

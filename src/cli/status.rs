@@ -63,11 +63,11 @@ impl Status {
 fn text(status: &local::Status) -> String {
     let mut out = format!("{}  ", status.url);
     match &status.running {
-        None => out.push_str("does not run\n"),
+        None => out.push_str("not running\n"),
         Some(running) => {
             let (up, c) = (output::duration(running.uptime_s), &running.counts);
             let peak = running.peak_rss.map_or("unknown".to_owned(), bytes);
-            _ = writeln!(out, "runs since {up}, process {}, peak memory {peak}", running.pid);
+            _ = writeln!(out, "running for {up}, process {}, peak memory {peak}", running.pid);
             _ = writeln!(
                 out,
                 "  fetched {} in {} chunks, {} of it twice; sent {}; {} requests, {} signatures",
@@ -119,7 +119,7 @@ fn clone_line(out: &mut String, clone: &CloneStatus) {
         CloneState::Listed => format!("{} operations behind", clone.behind),
     };
     let present = clone.present;
-    _ = writeln!(out, "  clone   {}  {state}, has {present} contents", visible(&clone.url));
+    _ = writeln!(out, "  clone   {}  {state}, reported {present} files", visible(&clone.url));
     if let Some(error) = &clone.last_error {
         _ = writeln!(out, "          {} failed attempts: {}", clone.attempts, visible(error));
     }

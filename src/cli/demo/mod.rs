@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 use zotferry::local::{self, CloneState, ExportChannel, ImportChannel, MakeChannel, Status};
 
 use super::exit::{Exit, Failure};
@@ -97,8 +98,10 @@ impl Demo {
     async fn sample(&self, folder: &Path) -> Result<PathBuf, Failure> {
         self.say("writing a sample");
         let path = folder.join("sample");
-        let at = path.clone();
-        let written = tokio::task::spawn_blocking(move || sample::write(&at)).await;
+        let (at, stop) = (path.clone(), CancellationToken::new());
+        // Nothing is written any more into a folder that is being removed.
+        let _stopped_with_us = stop.clone().drop_guard();
+        let written = tokio::task::spawn_blocking(move || sample::write(&at, &stop)).await;
         written.map_err(Failure::failed)?.map_err(|e| Failure::file(&path, &e))?;
         Ok(path)
     }
@@ -106,12 +109,14 @@ impl Demo {
     /// From one hub to the other, and the comparison.
     async fn carry(&self, origin: &Node, clone: &Node, path: PathBuf) -> Result<Report, Failure> {
         origin.client.ask(&MakeChannel { nick: NICK.into() }).await?;
+        self.say("putting everything on the first hub");
         let total = size_of(std::slice::from_ref(&path));
         let question =
             local::Put { channel: NICK.into(), paths: vec![path.clone()], to: "/".into() };
-        let mut progress = Progress::new("put on the first hub", total, self.json);
+        let mut progress = Progress::new("put", total, self.json);
         let put = put(&origin.client, &question, &mut progress, false).await?;
         drop(progress);
+        self.say("cloning it to the second hub");
         introduce(origin, clone).await?;
         let (origin_status, clone_status) = self.arrive(origin, clone, &put).await?;
         self.say("comparing every byte");
@@ -127,7 +132,7 @@ impl Demo {
         clone: &Node,
         put: &Tally,
     ) -> Result<(Status, Status), Failure> {
-        let mut progress = Progress::new("cloned to the second hub", put.bytes, self.json);
+        let mut progress = Progress::new("cloned", put.bytes, self.json);
         let (mut moved, mut last) = (Instant::now(), (0, 0));
         loop {
             let (there, here) = (origin.status().await?, clone.status().await?);

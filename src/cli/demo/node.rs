@@ -6,7 +6,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -18,8 +18,8 @@ use crate::cli::exit::Failure;
 
 /// Ports that are tried.
 const ATTEMPTS: usize = 5;
-/// How long a hub may take to stop.
-const STOPPING: Duration = Duration::from_secs(30);
+/// How long a hub may take to stop before it is killed.
+const STOPPING: Duration = Duration::from_secs(20);
 /// Lines of a hub's log that are shown when it fails.
 const LAST_WORDS: usize = 20;
 
@@ -33,8 +33,25 @@ pub(super) enum Streaming {
 /// A hub that runs.
 pub(super) struct Node {
     pub(super) client: Client,
-    process: Child,
+    process: Process,
     log: PathBuf,
+}
+
+/// A process that has ended when it is dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    /// Waits on the thread: it is the end of the command, and the folder is removed next.
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let patience = Instant::now() + STOPPING;
+        while matches!(self.0.try_wait(), Ok(None)) {
+            if Instant::now() > patience {
+                self.0.start_kill().ok();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 impl Node {
@@ -58,7 +75,7 @@ impl Node {
         let log = dir.join("hub.log");
         let stderr = File::create(&log).map_err(|e| Failure::file(&log, &e))?;
         let program = std::env::current_exe().map_err(Failure::failed)?;
-        let mut process = Command::new(program)
+        let process = Command::new(program)
             .args(["hub", "--until-stdin-ends"])
             .arg(dir)
             .stdin(Stdio::piped())
@@ -66,15 +83,15 @@ impl Node {
             .stderr(stderr)
             // Ctrl-C is for the demonstration; it stops the hubs itself.
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .map_err(Failure::failed)?;
+        let mut process = Process(process);
         let mut ready = String::new();
-        if let Some(stdout) = process.stdout.take() {
+        if let Some(stdout) = process.0.stdout.take() {
             BufReader::new(stdout).read_line(&mut ready).await.map_err(Failure::failed)?;
         }
         if !ready.starts_with("listening on") {
-            process.wait().await.map_err(Failure::failed)?;
+            process.0.wait().await.map_err(Failure::failed)?;
             return Err(Failure::failed(last_words(&log)));
         }
         Ok(Self { client: Client::running(dir).await?, process, log })
@@ -95,8 +112,8 @@ impl Node {
 
     /// Stops it as its owner would, and waits.
     pub(super) async fn stop(mut self) -> Result<(), Failure> {
-        drop(self.process.stdin.take());
-        match tokio::time::timeout(STOPPING, self.process.wait()).await {
+        drop(self.process.0.stdin.take());
+        match tokio::time::timeout(STOPPING, self.process.0.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => {
                 Err(Failure::failed(format!("a hub ended with {status}\n{}", self.last_words())))

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use tokio_util::sync::CancellationToken;
+
 const MIB: u64 = 1 << 20;
 /// All files together.
 const TOTAL: u64 = 256 * MIB;
@@ -15,9 +17,9 @@ const SMALL: u64 = 48 << 10;
 /// Sizes at the edges of chunks.
 const EDGES: [u64; 6] = [MIB - 1, MIB, MIB + 1, 5 * MIB, 5 * MIB + 1, 2 * MIB - 1];
 
-/// Writes the tree into a new folder.
-pub(super) fn write(root: &Path) -> io::Result<()> {
-    let mut tree = Tree { written: 0, seed: 1 };
+/// Writes the tree into a new folder, until it is whole or `stop` is cancelled.
+pub(super) fn write(root: &Path, stop: &CancellationToken) -> io::Result<()> {
+    let mut tree = Tree { written: 0, seed: 1, stop };
     for n in 0..SMALL_FILES {
         let size = n * n * 7919 % SMALL;
         tree.file(&root.join(format!("small/{:02}/{n:04}.bin", n / 50)), size)?;
@@ -65,13 +67,17 @@ fn awkward() -> Vec<String> {
     names
 }
 
-struct Tree {
+struct Tree<'a> {
     written: u64,
     seed: u64,
+    stop: &'a CancellationToken,
 }
 
-impl Tree {
+impl Tree<'_> {
     fn file(&mut self, path: &Path, size: u64) -> io::Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }

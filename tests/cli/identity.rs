@@ -1,0 +1,106 @@
+//! Channels made, exported, imported.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{Home, write};
+
+/// A channel carried to another hub in a file is the same channel; the file is its owner's alone.
+#[test]
+fn an_exported_channel_is_the_same_elsewhere() {
+    let home = Home::new();
+    home.init("a");
+    home.init("b");
+    let made = home.run(0, &["--dir", "a", "channel", "new", "alice"]);
+    home.run(0, &["--dir", "a", "channel", "export", "alice", "alice.id"]);
+    let mode = std::fs::metadata(home.path("alice.id")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let brought = home.run(0, &["--dir", "b", "channel", "import", "alice.id", "--nick", "ali"]);
+    let id = made.out.split_whitespace().nth(1).expect("an id");
+    assert!(brought.out.starts_with(&format!("ali  {id}\n")), "{}", brought.out);
+    let list = home.run(0, &["--dir", "b", "channel", "list", "--json"]).json();
+    assert_eq!(list[0]["id"], id);
+    assert_eq!(list[0]["hubs"].as_array().map(Vec::len), Some(2));
+    let again = home.run(1, &["--dir", "b", "channel", "import", "alice.id"]);
+    assert!(again.err.contains("lives on this hub already"), "{}", again.err);
+}
+
+/// A wrong passphrase and a damaged file are told apart, and change nothing.
+#[test]
+fn what_does_not_open_says_why() {
+    let home = Home::new();
+    home.init("hub");
+    home.run(0, &["--dir", "hub", "channel", "new", "alice"]);
+    home.run(0, &["--dir", "hub", "channel", "export", "alice", "alice.id"]);
+    let import = |file: &str, passphrase: &str| {
+        let mut command = home.command(&["--dir", "hub", "channel", "import", file]);
+        let assert = command.env("ZOTFERRY_PASSPHRASE", passphrase).assert().code(5);
+        String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
+    };
+    let wrong = import("alice.id", "wrong horse");
+    assert!(wrong.contains("alice.id: wrong passphrase"), "{wrong}");
+    let mut file = std::fs::read(home.path("alice.id")).expect("read");
+    file[200] ^= 1;
+    write(&home.path("damaged.id"), &file);
+    let damaged = import("damaged.id", "correct horse");
+    assert!(damaged.contains("damaged.id: the identity file is damaged"), "{damaged}");
+    write(&home.path("cut.id"), &file[..500]);
+    let cut = import("cut.id", "correct horse");
+    assert!(cut.contains("cut off"), "{cut}");
+    write(&home.path("letter.txt"), b"Dear Alice");
+    let letter = import("letter.txt", "correct horse");
+    assert!(letter.contains("not an identity file"), "{letter}");
+}
+
+/// Passphrases come from a file, the environment or a terminal, and have some length.
+#[test]
+fn a_passphrase_is_never_guessed() {
+    let home = Home::new();
+    home.init("hub");
+    home.run(0, &["--dir", "hub", "channel", "new", "alice"]);
+    let export = ["--dir", "hub", "channel", "export", "alice", "alice.id"];
+    let mut without = home.command(&export);
+    let assert = without.env_remove("ZOTFERRY_PASSPHRASE").write_stdin("").assert().code(2);
+    let error = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(error.contains("--passphrase-file"), "{error}");
+    let mut short = home.command(&export);
+    short.env("ZOTFERRY_PASSPHRASE", "short").assert().code(1);
+    assert!(!home.path("alice.id").exists());
+    write(&home.path("secret.txt"), b"from a file\nnot this\n");
+    let from_file = [&export[..], &["--passphrase-file", "secret.txt"]].concat();
+    home.run(0, &from_file);
+    let refused = home.run(1, &export);
+    assert!(refused.err.contains("exists already"), "{}", refused.err);
+    home.init("b");
+    home.run(5, &["--dir", "b", "channel", "import", "alice.id"]);
+    let import = ["--dir", "b", "channel", "import", "alice.id"];
+    home.run(0, &[&import[..], &["--passphrase-file", "secret.txt"]].concat());
+}
+
+/// A Hubzilla export is taken without a passphrase, with a word about the open key.
+#[test]
+fn a_hubzilla_export_is_taken_with_a_warning() {
+    let home = Home::new();
+    home.init("hub");
+    let file = include_bytes!("../fixtures/hubzilla-identity.json");
+    write(&home.path("alice.json"), file);
+    let mut import = home.command(&["--dir", "hub", "channel", "import", "alice.json"]);
+    let assert = import.env_remove("ZOTFERRY_PASSPHRASE").assert().code(0);
+    let error = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(error.contains("destroy the file"), "{error}");
+    let status = home.status("hub");
+    let clone = &status["channels"][0]["clones"][0];
+    assert_eq!(clone["url"], "https://hub-a.test");
+    assert_eq!(clone["state"], "foreign");
+}
+
+/// Names that cannot be are refused, as are channels that are not there.
+#[test]
+fn channels_have_names() {
+    let home = Home::new();
+    home.init("hub");
+    let refused = home.run(1, &["--dir", "hub", "channel", "new", "Alice B"]);
+    assert!(refused.err.contains("lower-case"), "{}", refused.err);
+    let missing = home.run(4, &["--dir", "hub", "channel", "export", "bob", "bob.id"]);
+    assert!(missing.err.contains("no channel bob"), "{}", missing.err);
+    home.run(4, &["--dir", "hub", "channel", "import", "nothing.id"]);
+}

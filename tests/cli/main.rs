@@ -1,0 +1,8 @@
+//! The command line as a person uses it: the real binary, real folders, real signals.
+
+mod demo;
+mod files;
+mod harness;
+mod help;
+mod hub;
+mod identity;

@@ -4,6 +4,7 @@
 //! Not here: refusals that travel (see `zotferry_protocol::refusal`).
 
 use std::io;
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 
@@ -79,6 +80,30 @@ pub enum StorageError {
     /// Kept bytes that cannot be what was stored: damage on the disk.
     #[error("{0} is damaged")]
     Damaged(&'static str),
+    /// A part of a storage that may hold content is gone or cannot be trusted.
+    #[error(
+        "{} cannot be used ({detail}): restore the storage folder from a backup, or initialise a new hub and rebuild by importing each channel from a clone; nothing was changed",
+        path.display()
+    )]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// A later release wrote the file.
+    #[error(
+        "{} has schema {found}, this program knows up to {known}: run the newer program, or restore a backup made before the upgrade",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The schema in the file.
+        found: i64,
+        /// The newest schema of this program.
+        known: i64,
+    },
     /// The system refused something else.
     #[error("{what}: {source}")]
     Io {
@@ -112,7 +137,7 @@ impl StorageError {
         match self {
             Self::SyncFailed { .. } | Self::Abandoned(_) => Retry::Anew,
             Self::Incomplete { .. } | Self::OutOfBounds { .. } | Self::Misuse(_) => Retry::Never,
-            Self::Damaged(_) => Retry::Never,
+            Self::Damaged(_) | Self::Unusable { .. } | Self::Newer { .. } => Retry::Never,
             Self::NoSpace(_) | Self::Busy(_) | Self::Io { .. } | Self::Rows { .. } => Retry::Later,
         }
     }

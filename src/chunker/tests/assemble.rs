@@ -264,6 +264,6 @@ fn nothing_is_written_before_the_first_accepted_chunk() {
     };
     drop(filled);
     assert_eq!(assembly.leaf(ChunkNo(0)).unwrap(), None);
-    let file = dir.path().join(format!("storage/partial/{root}"));
+    let file = dir.path().join(format!("partial/{root}"));
     assert_eq!(std::fs::metadata(file).unwrap().len(), 0);
 }

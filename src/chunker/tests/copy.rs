@@ -91,16 +91,27 @@ fn a_damaged_older_chunk_does_not_count() {
     assert_eq!(assembly.leaf(ChunkNo(0)).unwrap(), Some(leaves(&new)[0]));
 }
 
-/// Older content that cannot be read costs nothing but its chunks.
+/// Older digests that cannot be read cost nothing but what they would have shown.
 #[test]
-fn unreadable_older_content_is_passed_over() {
+fn unreadable_older_digests_are_passed_over() {
     let storage = MemoryStorage::default();
     let older = store(&storage, &file(&[1, 2], 0));
     let new = file(&[1, 2, 3], 0);
     let assembly = open(&storage, &new);
-    storage.fail_reads(2);
-    let copied = copy_page(&storage, &assembly, 0, &leaves(&new), |_| true, &older);
-    assert_eq!(copied.unwrap(), [ChunkNo(1)]);
+    storage.fail_reads(1);
+    assert_eq!(copy(&storage, &assembly, &new, &older), [0; 0]);
+    assert_eq!(copy(&storage, &assembly, &new, &older), [0, 1]);
+}
+
+/// Older content that cannot be read costs nothing but its chunks.
+#[test]
+fn unreadable_older_content_is_passed_over() {
+    let storage = MemoryStorage::default();
+    let older = store(&storage, &file(&[1], 0));
+    let new = file(&[1, 1, 3], 0);
+    let assembly = open(&storage, &new);
+    storage.fail_reads(1);
+    assert_eq!(copy(&storage, &assembly, &new, &older), [1]);
 }
 
 /// A full disk is not the older content's fault: it ends the copying.

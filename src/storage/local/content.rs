@@ -28,6 +28,9 @@ impl Content for FileContent {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        if offset >= self.size {
+            return Ok(0);
+        }
         self.file.read_at(buf, offset).map_err(StorageError::io("reading content"))
     }
 

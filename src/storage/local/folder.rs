@@ -4,8 +4,9 @@
 //! Not here: what the names mean.
 //! Invariant: a symbolic link is never followed (Invariant 9); folders are made 0700, files 0600.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
@@ -22,13 +23,22 @@ const FOLDER: OFlags = PLAIN.union(OFlags::DIRECTORY);
 pub(super) struct Folder(OwnedFd);
 
 impl Folder {
-    /// The folder that everything lies beneath. Its own path is the operator's and may go through
-    /// symbolic links.
+    /// The folder that everything lies beneath, made durable when it is missing. Its own path is
+    /// the operator's and may go through symbolic links.
     pub(super) fn root(path: &Path) -> Result<Self> {
-        let what = "opening the data folder";
-        std::fs::create_dir_all(path).map_err(StorageError::io(what))?;
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-        fs::open(path, flags, Mode::empty()).map(Self).map_err(StorageError::errno(what))
+        let what = "opening the storage's folder";
+        let open = |path: &Path| {
+            let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+            fs::open(path, flags, Mode::empty()).map(Self).map_err(StorageError::errno(what))
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(StorageError::io(what))?;
+        let parent = std::path::absolute(path).map_err(StorageError::io(what))?;
+        parent.parent().map_or(Ok(()), |parent| open(parent)?.sync())?;
+        open(path)
     }
 
     /// A folder in this one; `None` when there is none.
@@ -78,28 +88,21 @@ impl Folder {
             Err(errno) => return Err(StorageError::errno("opening a file")(errno)),
         };
         let stat = fs::fstat(&file).map_err(StorageError::errno("opening a file"))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(StorageError::Damaged("a name in the storage that is no plain file"));
-        }
-        Ok(Some(file))
+        plain(&stat).map(|()| Some(file))
     }
 
-    /// Whether the name is taken.
-    pub(super) fn has(&self, name: &str) -> Result<bool> {
+    /// The size of a regular file; `None` when there is none.
+    pub(super) fn size(&self, name: &str) -> Result<Option<u64>> {
         match fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
+            Ok(stat) => plain(&stat).map(|()| u64::try_from(stat.st_size).ok()),
+            Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(StorageError::errno("looking for a file")(errno)),
         }
     }
 
-    /// Moves a file into another folder, replacing what is there; false when it is not here.
-    pub(super) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<bool> {
-        match fs::renameat(&self.0, name, &to.0, new) {
-            Ok(()) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(StorageError::errno("renaming a file")(errno)),
-        }
+    /// Moves a file into another folder, replacing what is there.
+    pub(super) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<()> {
+        fs::renameat(&self.0, name, &to.0, new).map_err(StorageError::errno("renaming a file"))
     }
 
     /// Removes a file; that there is none is fine.
@@ -128,16 +131,18 @@ impl Folder {
         fs::fsync(&self.0).map_err(sync_failed("a storage folder"))
     }
 
-    /// Makes everything on its file system durable: one call instead of hundreds.
-    pub(super) fn sync_all(&self) -> Result<()> {
-        fs::syncfs(&self.0).map_err(sync_failed("the storage's file system"))
-    }
-
     /// Bytes that an unprivileged writer can still use.
     pub(super) fn free_space(&self) -> Result<u64> {
         let stat = fs::fstatvfs(&self.0).map_err(StorageError::errno("measuring free space"))?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
+}
+
+fn plain(stat: &fs::Stat) -> Result<()> {
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+        return Ok(());
+    }
+    Err(StorageError::Damaged("the storage, where a file should be and is not,"))
 }
 
 /// Names a sync that failed.

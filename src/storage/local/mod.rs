@@ -5,16 +5,17 @@
 //! durable bytes; everything else lies in `partial/`.
 //!
 //! ```text
-//! storage/content/ab/<root in hex>   content in a file of its own
-//! storage/partial/<root in hex>      a wanted file on its way in
-//! storage/partial/<uuid>             a file being put here
-//! storage/small.sqlite               contents of at most 64 KiB that were put whole; digest pages
+//! content/ab/<root in hex>   content in a file of its own
+//! partial/<root in hex>      a wanted file on its way in
+//! partial/<uuid>             a file being put here
+//! small.sqlite               contents of at most 64 KiB that were put whole; digest pages
 //! ```
 
 mod content;
 mod folder;
 mod group;
 mod partial;
+mod rows;
 mod small;
 mod tree;
 mod wait;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zotferry_protocol::ids::Digest;
 
-use super::{Content, Partial, PartialKey, Result, SMALL, Storage};
+use super::{Content, Partial, PartialKey, Result, SMALL, Storage, StorageError};
 use content::FileContent;
 use folder::Folder;
 use partial::LocalPartial;
@@ -43,25 +44,29 @@ pub struct LocalStorage {
 }
 
 impl LocalStorage {
-    /// Opens the storage below `dir`, made when it is missing.
+    /// Opens the storage in `dir`, or makes one when there is none.
     ///
     /// # Errors
-    /// Whatever the file system refuses; a symbolic link in the place of one of our names.
+    /// Whatever the file system refuses; a symbolic link in the place of one of our names;
+    /// [`StorageError::Unusable`] when the rows or the files of a storage are missing, or the rows
+    /// damaged: a storage that held something never opens as an empty one.
     pub fn open(dir: &Path) -> Result<Self> {
-        let (tree, storage) = Tree::open(dir)?;
-        let name = "small.sqlite";
-        // Made here, for its permissions; SQLite gives its log the same.
-        if storage.read(name)?.is_none() {
-            storage.create(name)?;
-            storage.sync()?;
+        let folder = Folder::root(dir)?;
+        // The folders are made last: where they are, the rows were, and before them, no row was.
+        let first = !Tree::exists(&folder)?;
+        if first {
+            Small::create(&folder, dir)?;
         }
-        let small = Small::open(&dir.join("storage").join(name))?;
-        Ok(Self { tree: Arc::new(tree), small })
+        let small = Small::open(&folder, dir)?;
+        if first && !small.is_empty()? {
+            let (path, detail) = (dir.join("content"), "it is missing".into());
+            return Err(StorageError::Unusable { path, detail });
+        }
+        Ok(Self { tree: Arc::new(Tree::open(&folder)?), small })
     }
 
     fn file(&self, root: &Digest) -> Result<Option<File>> {
-        let home = self.tree.home_if_any(root)?;
-        home.map_or(Ok(None), |home: Folder| home.read(&root.to_string()))
+        self.tree.home(root)?.read(&root.to_string())
     }
 }
 
@@ -71,7 +76,11 @@ impl Storage for LocalStorage {
     }
 
     fn contains(&self, root: &Digest) -> Result<bool> {
-        Ok(self.small.contains(root)? || self.tree.has(root)?)
+        if self.tree.size(root)?.is_none() {
+            return self.small.contains(root);
+        }
+        // Who hears that it is here relies on it.
+        self.tree.confirm(root).map(|()| true)
     }
 
     fn open(&self, root: &Digest) -> Result<Option<Box<dyn Content>>> {
@@ -116,9 +125,7 @@ impl Storage for LocalStorage {
     }
 
     fn remove(&self, root: &Digest) -> Result<()> {
-        if let Some(home) = self.tree.home_if_any(root)? {
-            home.unlink(&root.to_string())?;
-        }
+        self.tree.home(root)?.unlink(&root.to_string())?;
         self.small.remove(root)
     }
 }

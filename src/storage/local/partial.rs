@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::IoSlice;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::{Buf, Bytes};
 use rustix::fs::{Advice, FallocateFlags};
@@ -38,11 +38,12 @@ pub(super) struct LocalPartial {
     file: File,
     size: AtomicU64,
     existed: bool,
-    /// Its name in `partial/` has been made durable.
-    named: AtomicBool,
     /// Held for reading by every use of the file, for writing when its phase changes: no write
     /// is under way when it becomes content.
     phase: RwLock<Phase>,
+    /// Held while syncing, until a failure is known to all: the system tells it once, to one
+    /// caller, and the next sync would succeed.
+    syncing: Mutex<()>,
 }
 
 impl LocalPartial {
@@ -63,7 +64,7 @@ impl LocalPartial {
             found = None;
         }
         let existed = found.is_some();
-        let file = found.map_or_else(|| tree.partial.create(&name), Ok)?;
+        let file = found.map_or_else(|| tree.create_partial(&name), Ok)?;
         Ok(Self {
             tree,
             key,
@@ -71,8 +72,8 @@ impl LocalPartial {
             file,
             size: AtomicU64::new(size),
             existed,
-            named: AtomicBool::new(false),
             phase: RwLock::new(Phase::Open),
+            syncing: Mutex::default(),
         })
     }
 
@@ -94,10 +95,19 @@ impl LocalPartial {
         self.phase.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes the bytes durable, not yet the name. The caller holds `syncing`.
+    fn sync_bytes(&self) -> Result<()> {
+        let synced = {
+            let _reading = self.reading()?;
+            rustix::fs::fdatasync(&self.file).map_err(sync_failed("a partial file"))
+        };
+        self.settle(synced, &mut self.changing())
+    }
+
     /// Gives the file up when a sync of it failed.
-    fn settle(&self, synced: Result<()>) -> Result<()> {
+    fn settle(&self, synced: Result<()>, phase: &mut Phase) -> Result<()> {
         if synced.is_err() {
-            *self.changing() = Phase::Abandoned;
+            *phase = Phase::Abandoned;
             if let Err(error) = self.tree.partial.unlink(&self.name) {
                 tracing::warn!(%error, partial = %self.key, "an abandoned partial file stays behind");
             }
@@ -105,46 +115,29 @@ impl LocalPartial {
         synced
     }
 
-    /// Makes the bytes durable, not yet the name.
-    pub(super) fn sync_bytes(&self) -> Result<()> {
-        drop(self.reading()?);
-        self.settle(rustix::fs::fdatasync(&self.file).map_err(sync_failed("a partial file")))
-    }
-
-    /// Renames it to its place as content; the caller has synced it and then syncs the folder.
-    /// False when it is not complete and the content is not here either.
-    pub(super) fn publish(&self, root: &Digest) -> Result<bool> {
+    /// Makes it the content `root`, whose name is not durable yet.
+    pub(super) fn publish(&self, root: &Digest) -> Result<()> {
+        let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut phase = self.changing();
         phase.usable()?;
-        let home = self.tree.home(root)?;
-        let place = root.to_string();
-        let whole = length(&self.file)? == self.size();
-        if whole && self.tree.partial.rename(&self.name, &home, &place)? {
-            *phase = Phase::Committed;
-            return Ok(true);
+        if *phase == Phase::Committed {
+            return Ok(());
         }
-        // Renamed before a crash or by an earlier call, or somebody else brought the content.
-        if !home.has(&place)? {
-            return Ok(false);
+        // Renamed before a crash, or somebody else brought the content. One of another size is
+        // damaged, and is replaced.
+        if self.tree.size(root)? == Some(self.size()) {
+            self.tree.partial.unlink(&self.name)?;
+        } else {
+            let have = length(&self.file)?;
+            if have != self.size() {
+                return Err(StorageError::Incomplete { key: self.key, have, size: self.size() });
+            }
+            let synced = rustix::fs::fdatasync(&self.file).map_err(sync_failed("a partial file"));
+            self.settle(synced, &mut phase)?;
+            self.tree.place(&self.name, root)?;
         }
         *phase = Phase::Committed;
-        self.tree.partial.unlink(&self.name)?;
-        Ok(true)
-    }
-
-    /// Takes back whatever it has become: it is neither durable content nor worth going on with.
-    pub(super) fn withdraw(&self, root: &Digest) {
-        let mut phase = self.changing();
-        let gone = match *phase {
-            Phase::Committed => {
-                self.tree.home(root).and_then(|home| home.unlink(&root.to_string()))
-            }
-            Phase::Open | Phase::Abandoned => self.tree.partial.unlink(&self.name),
-        };
-        *phase = Phase::Abandoned;
-        if let Err(error) = gone {
-            tracing::error!(%error, %root, "a file stays although it may not be durable");
-        }
+        Ok(())
     }
 
     /// Starts write-back now, so that the sync at the end finds little to do. A hint: its failure
@@ -272,24 +265,17 @@ impl Partial for LocalPartial {
     }
 
     fn sync(&self) -> Result<()> {
+        let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         self.sync_bytes()?;
-        if !self.named.load(Ordering::Acquire) {
-            self.settle(self.tree.partial.sync())?;
-            self.named.store(true, Ordering::Release);
-        }
-        Ok(())
+        self.tree.confirm_partials()
     }
 
     fn commit(&self, root: &Digest) -> Result<()> {
         if matches!(&self.key, PartialKey::Wanted(own) if own != root) {
             return Err(StorageError::Misuse("a wanted file can only become its own root"));
         }
-        self.sync_bytes()?;
-        if !self.publish(root)? {
-            let have = length(&self.file)?;
-            return Err(StorageError::Incomplete { key: self.key, have, size: self.size() });
-        }
-        self.tree.home(root)?.sync().inspect_err(|_| self.withdraw(root))
+        self.publish(root)?;
+        self.tree.confirm(root)
     }
 
     fn discard(&self) -> Result<()> {
@@ -347,6 +333,7 @@ fn advance(rest: &mut Vec<Bytes>, mut written: usize) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+    use super::super::folder::Folder;
     use super::*;
 
     /// Invariant 4: after a failed sync the file is gone, its handle refuses everything, and who
@@ -354,33 +341,20 @@ mod tests {
     #[test]
     fn a_failed_sync_abandons_the_file() {
         let dir = tempfile::tempdir().unwrap();
-        let tree = Arc::new(Tree::open(dir.path()).unwrap().0);
+        let tree = Arc::new(Tree::open(&Folder::root(dir.path()).unwrap()).unwrap());
         let root = Digest([7; 32]);
         let key = PartialKey::Wanted(root);
         let partial = LocalPartial::begin(&tree, key, 10).unwrap();
         partial.write_at(0, &[Bytes::from_static(b"0123456789")]).unwrap();
-        let failed = partial.settle(Err(sync_failed("a partial file")(Errno::IO)));
+        let failure = Err(sync_failed("a partial file")(Errno::IO));
+        let failed = partial.settle(failure, &mut partial.changing());
         assert!(matches!(failed, Err(StorageError::SyncFailed { .. })));
         for refused in [partial.sync(), partial.commit(&root), partial.allocate()] {
             assert!(matches!(refused, Err(StorageError::Abandoned(_))), "{refused:?}");
         }
-        assert!(!tree.partial.has(&key.to_string()).unwrap());
+        assert!(tree.partial.size(&key.to_string()).unwrap().is_none());
         drop(partial);
         assert!(!LocalPartial::begin(&tree, key, 10).unwrap().existed());
-        assert!(!tree.has(&root).unwrap());
-    }
-
-    /// Invariant 4: content whose folder could not be synced is taken back.
-    #[test]
-    fn content_that_may_not_be_durable_is_withdrawn() {
-        let dir = tempfile::tempdir().unwrap();
-        let tree = Arc::new(Tree::open(dir.path()).unwrap().0);
-        let root = Digest([8; 32]);
-        let partial = LocalPartial::begin(&tree, PartialKey::Wanted(root), 3).unwrap();
-        partial.write_at(0, &[Bytes::from_static(b"abc")]).unwrap();
-        assert!(partial.publish(&root).unwrap());
-        partial.withdraw(&root);
-        assert!(!tree.has(&root).unwrap());
-        assert!(matches!(partial.commit(&root), Err(StorageError::Abandoned(_))));
+        assert!(tree.size(&root).unwrap().is_none());
     }
 }

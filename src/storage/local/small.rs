@@ -1,49 +1,39 @@
 //! Small contents and digest pages, as rows of `small.sqlite`.
 //!
-//! Owns: that file, its schema, its one writer and its few readers. Not here: content in files.
+//! Owns: its tables and what is asked of them. Not here: the file and its connections (`rows`);
+//! content in files.
 //! Invariant: a row that was reported stored survives a power loss (WAL, synchronous=FULL: the
-//! log is synced before a transaction ends). After a failed sync nothing is written any more until
-//! the storage is opened again (Invariant 4).
+//! log is synced before a transaction ends).
 //!
 //! A file of its own per small content costs a create, a write, two syncs and a rename; hundreds
 //! of rows share one transaction and one sync.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 
 use bytes::Bytes;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection, QueryBuilder, Row, Sqlite};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, QueryBuilder, Row, Sqlite};
 use zotferry_protocol::ids::Digest;
 use zotferry_protocol::merkle;
 
 use super::super::{Result, StorageError};
-use super::wait::wait;
+use super::folder::Folder;
+use super::rows::{Rows, Schema, told};
 
-/// The schema this program writes, kept in `PRAGMA user_version`.
-const SCHEMA: i64 = 1;
 /// Rows in one statement; SQLite takes 32,766 parameters, but statements of one shape are reused.
 const ROWS: usize = 64;
 /// Roots asked for in one query.
 const ASKED: usize = 256;
-/// Readers kept open; more may be open for a moment.
-const READERS: usize = 4;
-/// Pages in the log before they are copied into the main file.
-const CHECKPOINT: &str = "4096";
-/// The log is cut to this many bytes after a checkpoint.
-const LOG_LIMIT: &str = "67108864";
-/// Size of a database page in bytes (measured: see `put_many` in the parent module).
-const DB_PAGE: u32 = 8192;
 
-/// `SQLITE_FULL`.
-const FULL: u32 = 13;
-/// `SQLITE_IOERR_FSYNC`.
-const FSYNC_FAILED: u32 = 1034;
-/// `SQLITE_IOERR_DIR_FSYNC`.
-const FOLDER_FSYNC_FAILED: u32 = 1290;
+const SCHEMA: Schema = Schema {
+    version: 1,
+    create: CREATE,
+    probes: &[
+        "SELECT root, bytes FROM content ORDER BY root DESC LIMIT 1",
+        "SELECT root, page, subtree, digests FROM page ORDER BY root DESC LIMIT 1",
+    ],
+};
 
 const CREATE: &str = "
 CREATE TABLE content (
@@ -57,36 +47,35 @@ CREATE TABLE page (
     digests BLOB NOT NULL, -- 32 bytes each, at most 4096
     PRIMARY KEY (root, page)
 ) STRICT;
-PRAGMA user_version = 1;
 ";
 
 /// Rows by root.
-pub(super) struct Small {
-    path: PathBuf,
-    writer: Mutex<Writer>,
-    readers: Mutex<Vec<SqliteConnection>>,
-}
-
-struct Writer {
-    connection: SqliteConnection,
-    failed: bool,
-}
+pub(super) struct Small(Rows);
 
 impl Small {
-    /// Opens the database, which exists as a plain file, empty at first.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let mut connection = wait(options(path).connect()).map_err(rows("opening small.sqlite"))?;
-        wait(prepare(&mut connection))?;
-        Ok(Self {
-            path: path.to_owned(),
-            writer: Mutex::new(Writer { connection, failed: false }),
-            readers: Mutex::default(),
-        })
+    /// Makes the database of a storage that holds nothing yet.
+    pub(super) fn create(folder: &Folder, dir: &Path) -> Result<()> {
+        Rows::create(folder, dir, &SCHEMA)
+    }
+
+    /// Opens the database of a storage that may hold something.
+    pub(super) fn open(folder: &Folder, dir: &Path) -> Result<Self> {
+        Rows::open(folder, dir, &SCHEMA).map(Self)
+    }
+
+    /// Whether nothing was ever put here, or all of it was removed.
+    pub(super) fn is_empty(&self) -> Result<bool> {
+        let row = self.0.query(async |connection| {
+            sqlx::query("SELECT 1 FROM content UNION ALL SELECT 1 FROM page LIMIT 1")
+                .fetch_optional(connection)
+                .await
+        })?;
+        Ok(row.is_none())
     }
 
     /// Stores contents in one transaction; those that are here already stay.
     pub(super) fn put(&self, items: &[&(Digest, Bytes)]) -> Result<()> {
-        self.write(async |connection| {
+        self.0.write(async |connection| {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             for group in items.chunks(ROWS) {
                 let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO content (root, bytes) ");
@@ -122,7 +111,7 @@ impl Small {
             list.push_bind(root.as_bytes());
         }
         select.push(")");
-        let found = self.query(async |connection| select.build().fetch_all(connection).await)?;
+        let found = self.0.query(async |connection| select.build().fetch_all(connection).await)?;
         let by_root = found
             .iter()
             .map(|row| Ok((digest(row, "root")?, Bytes::copy_from_slice(blob(row, "bytes")?))))
@@ -132,7 +121,7 @@ impl Small {
 
     /// Whether a content is here.
     pub(super) fn contains(&self, root: &Digest) -> Result<bool> {
-        let row = self.query(async |connection| {
+        let row = self.0.query(async |connection| {
             sqlx::query("SELECT 1 FROM content WHERE root = ?")
                 .bind(root.as_bytes())
                 .fetch_optional(connection)
@@ -145,7 +134,7 @@ impl Small {
     pub(super) fn put_page(&self, root: &Digest, page: u32, digests: &[Digest]) -> Result<()> {
         let subtree = merkle::root(digests);
         let joined: Vec<u8> = digests.iter().flat_map(|digest| digest.0).collect();
-        self.write(async |connection| {
+        self.0.write(async |connection| {
             sqlx::query(
                 "INSERT INTO page (root, page, subtree, digests) VALUES (?, ?, ?, ?)
                  ON CONFLICT DO NOTHING",
@@ -162,7 +151,7 @@ impl Small {
 
     /// The digests of one page.
     pub(super) fn page(&self, root: &Digest, page: u32) -> Result<Option<Vec<Digest>>> {
-        let row = self.query(async |connection| {
+        let row = self.0.query(async |connection| {
             sqlx::query("SELECT digests FROM page WHERE root = ? AND page = ?")
                 .bind(root.as_bytes())
                 .bind(page)
@@ -179,7 +168,7 @@ impl Small {
 
     /// The subtree roots of pages 0, 1, ... without a gap.
     pub(super) fn page_roots(&self, root: &Digest) -> Result<Option<Vec<Digest>>> {
-        let pages = self.query(async |connection| {
+        let pages = self.0.query(async |connection| {
             sqlx::query("SELECT page, subtree FROM page WHERE root = ? ORDER BY page")
                 .bind(root.as_bytes())
                 .fetch_all(connection)
@@ -187,7 +176,7 @@ impl Small {
         })?;
         let mut roots = Vec::with_capacity(pages.len());
         for row in &pages {
-            let page: i64 = row.try_get("page").map_err(rows("reading a digest page"))?;
+            let page: i64 = row.try_get("page").map_err(told("reading a digest page"))?;
             if page != roots.len() as i64 {
                 return Ok(None);
             }
@@ -198,7 +187,7 @@ impl Small {
 
     /// Removes content and digest pages.
     pub(super) fn remove(&self, root: &Digest) -> Result<()> {
-        self.write(async |connection| {
+        self.0.write(async |connection| {
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             for delete in ["DELETE FROM content WHERE root = ?", "DELETE FROM page WHERE root = ?"]
             {
@@ -206,38 +195,6 @@ impl Small {
             }
             transaction.commit().await
         })
-    }
-
-    /// Runs `work` on the one writing connection.
-    fn write(
-        &self,
-        work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<()>,
-    ) -> Result<()> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.failed {
-            return Err(StorageError::Abandoned("small.sqlite"));
-        }
-        let done = wait(work(&mut writer.connection)).map_err(rows("writing small.sqlite"));
-        writer.failed = matches!(done, Err(StorageError::SyncFailed { .. }));
-        done
-    }
-
-    /// Runs `work` on a reading connection; each is used by one thread at a time.
-    fn query<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>,
-    ) -> Result<T> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut reader = match idle {
-            Some(reader) => reader,
-            None => wait(options(&self.path).connect()).map_err(rows("opening small.sqlite"))?,
-        };
-        let found = wait(work(&mut reader)).map_err(rows("reading small.sqlite"))?;
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < READERS {
-            readers.push(reader);
-        }
-        Ok(found)
     }
 }
 
@@ -253,65 +210,24 @@ impl Small {
         self.pragma(format!("PRAGMA max_page_count = {pages}"));
     }
 
+    /// Moves every row from the log into the file.
+    pub(super) fn empty_log(&self) {
+        self.pragma("PRAGMA wal_checkpoint(TRUNCATE)".into());
+    }
+
     fn pragma(&self, pragma: String) {
-        self.write(async |connection| {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(pragma)).execute(connection).await.map(drop)
-        })
-        .expect("a pragma");
+        self.0
+            .write(async |connection| {
+                sqlx::raw_sql(sqlx::AssertSqlSafe(pragma)).execute(connection).await.map(drop)
+            })
+            .expect("a pragma");
     }
-}
-
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .page_size(DB_PAGE)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("wal_autocheckpoint", CHECKPOINT)
-        .pragma("journal_size_limit", LOG_LIMIT)
-        .disable_statement_logging()
-}
-
-/// Makes the schema in an empty database, and refuses one of a later program.
-async fn prepare(connection: &mut SqliteConnection) -> Result<()> {
-    let what = "opening small.sqlite";
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(rows(what))?;
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(rows(what))?;
-    match version {
-        0 => {
-            sqlx::raw_sql(CREATE).execute(&mut *transaction).await.map(drop).map_err(rows(what))?
-        }
-        SCHEMA => {}
-        _ => {
-            return Err(StorageError::Misuse("small.sqlite was written by a later version"));
-        }
-    }
-    transaction.commit().await.map_err(rows(what))
 }
 
 fn blob<'r>(row: &'r SqliteRow, column: &'static str) -> Result<&'r [u8]> {
-    row.try_get(column).map_err(rows("reading a row"))
+    row.try_get(column).map_err(told("reading a row"))
 }
 
 fn digest(row: &SqliteRow, column: &'static str) -> Result<Digest> {
     Digest::from_slice(blob(row, column)?).map_err(|_| StorageError::Damaged("a row's digest"))
-}
-
-/// Names what was being done; a full disk and a failed sync are told apart from the rest.
-fn rows(what: &'static str) -> impl FnOnce(sqlx::Error) -> StorageError {
-    move |source| match result_code(&source) {
-        Some(FULL) => StorageError::NoSpace(what),
-        Some(FSYNC_FAILED | FOLDER_FSYNC_FAILED) => {
-            StorageError::SyncFailed { what: "small.sqlite", source: std::io::Error::other(source) }
-        }
-        _ => StorageError::Rows { what, source },
-    }
-}
-
-/// SQLite's extended result code.
-fn result_code(error: &sqlx::Error) -> Option<u32> {
-    error.as_database_error()?.code()?.parse().ok()
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ fn opened() -> (TempDir, LocalStorage) {
 }
 
 fn place(dir: &Path, root: &Digest) -> std::path::PathBuf {
-    dir.join(format!("storage/content/{:02x}/{root}", root.0[0]))
+    dir.join(format!("content/{:02x}/{root}", root.0[0]))
 }
 
 /// What was stored is there after the storage is opened again.
@@ -50,12 +50,14 @@ fn content_outlives_the_process() {
 /// Folders are for their owner alone, and so is every file.
 #[test]
 fn nobody_else_can_read_the_storage() {
-    let (dir, storage) = opened();
+    let outside = tempdir().unwrap();
+    let dir = outside.path().join("made/storage");
+    let storage = LocalStorage::open(&dir).unwrap();
     let large = item(1, SMALL + 1);
     storage.put_many(&[item(2, 10), large.clone()]).unwrap();
     let _partial = storage.partial(&PartialKey::staging(), 1).unwrap();
     let mut seen = 0;
-    let mut left = vec![dir.path().join("storage")];
+    let mut left = vec![outside.path().join("made")];
     while let Some(path) = left.pop() {
         let metadata = fs::symlink_metadata(&path).unwrap();
         let mode = metadata.permissions().mode() & 0o777;
@@ -66,8 +68,8 @@ fn nobody_else_can_read_the_storage() {
         seen += 1;
     }
     assert!(
-        seen >= 8,
-        "storage, content, a subfolder, a file, partial, a file, small.sqlite, -wal"
+        seen >= 2 + 256 + 7,
+        "made, storage, content, its subfolders, a file, partial, a file, small.sqlite, -wal, -shm"
     );
 }
 
@@ -86,19 +88,21 @@ fn symbolic_links_are_not_followed() {
     assert!(storage.open(&root).is_err());
 
     let key = PartialKey::Wanted(root);
-    let partial = dir.path().join("storage/partial").join(key.to_string());
+    let partial = dir.path().join("partial").join(key.to_string());
     symlink(&secret, &partial).unwrap();
     assert!(storage.partial(&key, 6).is_err());
 
     let (root, bytes) = item(2, SMALL + 1);
-    symlink(outside.path(), place(dir.path(), &root).parent().unwrap()).unwrap();
+    let home = place(dir.path(), &root).parent().unwrap().to_owned();
+    fs::remove_dir(&home).unwrap();
+    symlink(outside.path(), &home).unwrap();
     assert!(storage.put_many(&[(root, bytes)]).is_err());
     assert!(storage.open(&root).is_err());
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
     assert_eq!(fs::read(&secret).unwrap(), b"secret");
 
     drop(storage);
-    let rows = dir.path().join("storage/small.sqlite");
+    let rows = dir.path().join("small.sqlite");
     fs::rename(&rows, outside.path().join("rows")).unwrap();
     symlink(outside.path().join("rows"), &rows).unwrap();
     assert!(LocalStorage::open(dir.path()).is_err());
@@ -125,7 +129,7 @@ fn a_file_larger_than_the_disk_is_no_space() {
     let partial = storage.partial(&key, size).unwrap();
     let error = partial.allocate().unwrap_err();
     assert!(matches!(error, StorageError::NoSpace(_)), "{error}");
-    let file = dir.path().join("storage/partial").join(key.to_string());
+    let file = dir.path().join("partial").join(key.to_string());
     assert_eq!(fs::metadata(file).unwrap().len(), 0);
 }
 
@@ -133,7 +137,7 @@ fn a_file_larger_than_the_disk_is_no_space() {
 #[test]
 fn foreign_names_are_passed_over() {
     let (dir, storage) = opened();
-    let folder = dir.path().join("storage/partial");
+    let folder = dir.path().join("partial");
     for name in ["lost+found", ".nfs0001", &"A".repeat(64)] {
         fs::write(folder.join(name), "").unwrap();
     }
@@ -147,7 +151,121 @@ fn a_later_schema_is_refused() {
     storage.small.set_user_version(2);
     drop(storage);
     let error = LocalStorage::open(dir.path()).err().unwrap();
-    assert!(matches!(error, StorageError::Misuse(_)), "{error}");
+    assert!(matches!(error, StorageError::Newer { found: 2, known: 1, .. }), "{error}");
+}
+
+/// A storage with rows and a file, as it lies on the disk of a hub that stopped.
+fn stopped() -> TempDir {
+    let (running, storage) = opened();
+    let rows: Vec<_> = (0..40).map(|n| item(n, 10_000)).collect();
+    storage.put_many(&rows).unwrap();
+    storage.put_many(&[item(1, SMALL + 1)]).unwrap();
+    storage.small.empty_log();
+    let dir = tempdir().unwrap();
+    fs::copy(running.path().join("small.sqlite"), dir.path().join("small.sqlite")).unwrap();
+    fs::create_dir(dir.path().join("content")).unwrap();
+    dir
+}
+
+fn refusal(dir: &Path) -> String {
+    let error = LocalStorage::open(dir).err().unwrap();
+    assert!(matches!(error, StorageError::Unusable { .. }), "{error}");
+    error.to_string()
+}
+
+/// A storage whose rows are gone or damaged is not taken for an empty one: the error names the file
+/// and the next step, and the file stays as it was for whoever mends it.
+#[test]
+fn damaged_rows_are_refused() {
+    let damages: [(&str, fn(&mut Vec<u8>)); 5] = [
+        ("an emptied file", Vec::clear),
+        ("half a header", |bytes| bytes.truncate(50)),
+        ("half a file", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("a file that begins with zeros", |bytes| bytes[..4096].fill(0)),
+        ("broken pages", |bytes| bytes[100..].fill(0x5A)),
+    ];
+    for (what, damage) in damages {
+        let dir = stopped();
+        let path = dir.path().join("small.sqlite");
+        let mut bytes = fs::read(&path).unwrap();
+        damage(&mut bytes);
+        fs::write(&path, &bytes).unwrap();
+        let refusal = refusal(dir.path());
+        assert!(refusal.contains(&path.display().to_string()), "{what}: {refusal}");
+        assert!(refusal.contains("restore"), "{what}: {refusal}");
+        assert!(fs::read(&path).unwrap() == bytes, "{what}");
+    }
+}
+
+/// Neither are rows that are not there, folders that are not there, or another program's rows.
+#[test]
+fn missing_parts_are_refused() {
+    let dir = stopped();
+    LocalStorage::open(dir.path()).unwrap();
+
+    let dir = stopped();
+    fs::remove_file(dir.path().join("small.sqlite")).unwrap();
+    assert!(refusal(dir.path()).contains("missing"));
+    assert!(!dir.path().join("small.sqlite").exists());
+
+    let dir = stopped();
+    fs::remove_dir(dir.path().join("content")).unwrap();
+    assert!(refusal(dir.path()).contains("content"));
+
+    let dir = stopped();
+    let path = dir.path().join("small.sqlite");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[68..72].fill(0);
+    fs::write(&path, bytes).unwrap();
+    assert!(refusal(dir.path()).contains("another program"));
+}
+
+/// A storage whose making was cut short is made again.
+#[test]
+fn an_unfinished_storage_is_made_again() {
+    for len in [None, Some(0)] {
+        let dir = tempdir().unwrap();
+        if let Some(len) = len {
+            fs::write(dir.path().join("small.sqlite"), vec![0; len]).unwrap();
+        }
+        fs::create_dir(dir.path().join("partial")).unwrap();
+        let storage = LocalStorage::open(dir.path()).unwrap();
+        storage.put_many(&[item(1, 1)]).unwrap();
+    }
+}
+
+/// What is here is not written again: neither rows, nor files, nor a partial file that others were
+/// faster with. Content of another size cannot be what it is called, and is replaced.
+#[test]
+fn what_is_here_is_not_written_again() {
+    let (dir, storage) = opened();
+    let (small, (root, bytes)) = (item(1, 100), item(2, SMALL + 1));
+    let both = [small, (root, bytes.clone())];
+    storage.put_many(&both).unwrap();
+    storage.small.empty_log();
+    let state = || {
+        let file = fs::metadata(place(dir.path(), &root)).unwrap();
+        let log = fs::metadata(dir.path().join("small.sqlite-wal")).unwrap().len();
+        (file.ino(), file.modified().unwrap(), log)
+    };
+    let before = state();
+    storage.put_many(&both).unwrap();
+    assert_eq!(state(), before);
+
+    let bring = || {
+        let partial = storage.partial(&PartialKey::Wanted(root), bytes.len() as u64).unwrap();
+        partial.write_at(0, std::slice::from_ref(&bytes)).unwrap();
+        partial.commit(&root).unwrap();
+    };
+    bring();
+    assert_eq!(state(), before);
+    assert!(storage.partials().unwrap().is_empty());
+
+    for again in [&bring as &dyn Fn(), &|| storage.put_many(&both).unwrap()] {
+        fs::write(place(dir.path(), &root), "short").unwrap();
+        again();
+        assert_eq!(storage.open(&root).unwrap().unwrap().size(), bytes.len() as u64);
+    }
 }
 
 /// Rows that do not fit any more are no space, and rows that do fit are taken afterwards.

@@ -1,0 +1,54 @@
+//! Sizes, names, and what is never left behind.
+
+use crate::source::{Line, none, sources};
+
+const ALL: &[&str] = &["src", "protocol", "tests", "benches"];
+const MOST_LINES: usize = 500;
+
+fn lines_with(folders: &[&str], wrong: impl Fn(&Line<'_>) -> bool) -> Vec<String> {
+    let sources = sources(folders);
+    let lines = sources.iter().flat_map(|source| source.lines());
+    // This file says what it looks for.
+    let lines = lines.filter(|line| !line.path.starts_with("tests/tidy/"));
+    lines.filter(wrong).map(|line| line.shown()).collect()
+}
+
+#[test]
+fn no_file_is_longer_than_500_lines() {
+    let long: Vec<String> = sources(ALL)
+        .iter()
+        .filter(|source| source.lines.len() > MOST_LINES)
+        .map(|source| format!("{}: {} lines", source.path, source.lines.len()))
+        .collect();
+    none("split by what it knows, not by line count", &long);
+}
+
+#[test]
+fn no_module_is_named_for_nothing() {
+    let names = ["util", "utils", "helper", "helpers", "manager", "misc", "common"];
+    let wrong: Vec<String> = sources(ALL)
+        .into_iter()
+        .filter(|source| source.path.split(['/', '.']).any(|part| names.contains(&part)))
+        .map(|source| source.path)
+        .collect();
+    none("a module is named for what it knows", &wrong);
+}
+
+#[test]
+fn nothing_is_left_to_be_done() {
+    let left = ["todo!", "unimplemented!", "dbg!(", "FIXME", "XXX"];
+    let wrong = lines_with(ALL, |line| left.iter().any(|word| line.text.contains(word)));
+    none("finish it, or write an issue", &wrong);
+}
+
+#[test]
+fn no_test_is_ignored_without_a_reason() {
+    let wrong = lines_with(ALL, |line| line.code().contains("#[ignore]"));
+    none("#[ignore = \"why\"]", &wrong);
+}
+
+#[test]
+fn no_test_sleeps_in_the_hope_that_something_happens() {
+    let wrong = lines_with(ALL, |line| line.is_test && line.code().contains("thread::sleep"));
+    none("wait for the event", &wrong);
+}

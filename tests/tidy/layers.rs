@@ -1,0 +1,126 @@
+//! Imports point one way.
+
+use std::fs;
+
+use crate::source::{Line, none, root, sources};
+
+/// From the bottom up. A module imports from lower rows only, and from itself.
+const LAYERS: &[&[&str]] = &[
+    &["config", "keys", "metrics", "storage", "text"],
+    &["catalog", "chunker", "queue"],
+    &["transport"],
+    &["hub"],
+    &["receiver"],
+    &["packets"],
+    &["channels", "clone_sync", "files"],
+    &["web"],
+    &["service"],
+    &["local"],
+    &["cli", "lib", "main"],
+];
+
+/// What the rules of the wire may be made of: nothing that waits, ticks, or touches a disk or a network.
+const PROTOCOL_MAY_USE: &[&str] = &[
+    "base64",
+    "bytes",
+    "hex",
+    "rmp",
+    "rmp-serde",
+    "rsa",
+    "serde",
+    "serde_bytes",
+    "sha2",
+    "thiserror",
+    "url",
+    "whirlpool",
+];
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|row| row.contains(&module))
+}
+
+/// The modules of this crate that a line of code names: `crate::hub::Hub`, `use crate::{hub, web}`, `zotferry::hub`.
+fn imports<'a>(line: &'a Line<'a>) -> impl Iterator<Item = &'a str> {
+    let code = line.code();
+    let after =
+        |prefix: &'static str| code.match_indices(prefix).map(|(at, p)| &code[at + p.len()..]);
+    after("crate::").chain(after("zotferry::")).flat_map(|rest| {
+        let several = rest.strip_prefix('{').map(|inner| inner.split('}').next().unwrap_or(inner));
+        let parts: Vec<&str> = several.map_or(vec![rest], |inner| inner.split(',').collect());
+        parts.into_iter().map(|part| {
+            let part = part.trim();
+            let end = part.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(part.len());
+            &part[..end]
+        })
+    })
+}
+
+#[test]
+fn no_module_imports_one_that_stands_above_it() {
+    let mut wrong = Vec::new();
+    for source in sources(&["src"]) {
+        let module = source.module();
+        let Some(own) = layer(module) else {
+            wrong.push(format!(
+                "{} is in no layer; give it one in tests/tidy/layers.rs",
+                source.path
+            ));
+            continue;
+        };
+        for line in source.lines() {
+            let above =
+                |name: &&str| *name != module && layer(name).is_some_and(|theirs| theirs >= own);
+            wrong.extend(imports(&line).find(above).map(|_| line.shown()));
+        }
+    }
+    none("a module imports from lower layers only", &wrong);
+}
+
+#[test]
+fn bytes_and_jobs_know_nothing_of_http() {
+    let mut wrong = Vec::new();
+    for source in sources(&["src/storage", "src/queue", "src/catalog", "src/chunker"]) {
+        let http = |line: &Line<'_>| {
+            ["axum::", "hyper::", "http::", "reqwest::"]
+                .iter()
+                .any(|name| line.code().contains(name))
+        };
+        wrong.extend(source.lines().filter(http).map(|line| line.shown()));
+    }
+    none("storage, queue, catalog and chunker do not speak HTTP", &wrong);
+}
+
+#[test]
+fn the_rules_of_the_wire_need_no_runtime() {
+    let text = fs::read_to_string(root().join("protocol/Cargo.toml")).unwrap();
+    let manifest: toml::Table = text.parse().unwrap();
+    let wrong: Vec<String> = manifest["dependencies"]
+        .as_table()
+        .unwrap()
+        .keys()
+        .filter(|name| !PROTOCOL_MAY_USE.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    none("zotferry-protocol depends on something new", &wrong);
+}
+
+#[test]
+fn the_rules_of_the_wire_touch_no_clock_disk_or_socket() {
+    let mut wrong = Vec::new();
+    for source in sources(&["protocol/src"]) {
+        let outside = |line: &Line<'_>| {
+            let names = [
+                "std::fs",
+                "std::net",
+                "std::thread",
+                "std::env",
+                "SystemTime",
+                "Instant",
+                "async fn",
+            ];
+            !line.is_test && names.iter().any(|name| line.code().contains(name))
+        };
+        wrong.extend(source.lines().filter(outside).map(|line| line.shown()));
+    }
+    none("time and effects are passed in and out", &wrong);
+}

@@ -28,7 +28,7 @@ class Local(http.client.HTTPConnection):
 
     def __init__(self, folder):
         super().__init__("hub", timeout=600)
-        self.folder = folder
+        self.folder, self.used = folder, 0
 
     def connect(self):
         # Through the folder's descriptor the address is short, wherever the folder lies.
@@ -41,8 +41,10 @@ class Local(http.client.HTTPConnection):
             os.close(held)
 
     def post(self, path, question):
+        if time.monotonic() - self.used > 5:
+            self.close()  # The hub hangs up on those that say nothing; the next line connects.
         self.request("POST", path, json.dumps(question), {"content-type": "application/json"})
-        answer = self.getresponse()
+        answer, self.used = self.getresponse(), time.monotonic()
         if answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {answer.read()[:500]!r}")
         return answer

@@ -67,7 +67,7 @@ def machine(work, program):
     system = said("findmnt", "-no", "FSTYPE", "-T", work)
     return (f"{os.cpu_count()} cores ({model.group(1) if model else 'unknown'}), "
             f"{memory:.0f} GiB memory, kernel {kernel}, {system}, congestion control {control}; "
-            f"{said(program, '--version')}, commit {said('git', 'rev-parse', '--short', 'HEAD')}; "
+            f"{said(program, '--version')}, checkout {said('git', 'rev-parse', '--short', 'HEAD')}; "
             f"load {os.getloadavg()[0]:.1f} at the end")
 
 

@@ -42,7 +42,8 @@ async fn spoil(origin: &TestHub, name: &str) {
     let entry = origin.hub().catalog.by_path(channel.id, &[name]).await.unwrap().unwrap();
     let root = entry.root.unwrap().to_string();
     let path = origin.dir.join("storage/content").join(&root[..2]).join(&root);
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let opened = std::fs::OpenOptions::new().read(true).write(true).open(&path);
+    let file = opened.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     for at in (0..file.metadata().unwrap().len()).step_by(MIB) {
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();

@@ -96,7 +96,7 @@ pub async fn adopt(
         nick: nick.to_owned(),
         public_pem: identity.key.public().pem().to_owned(),
         replica: ReplicaId(Uuid::new_v4().into_bytes()[..8].try_into().unwrap_or_default()),
-        quota: (quota > 0).then(|| quota << 20),
+        quota: (quota > 0).then_some(quota << 20),
     };
     let channel = hub.catalog.add_channel(&new, hub.clock.now()).await?;
     hub.state_location(&channel, identity.locations.is_empty(), false).await?;

@@ -119,7 +119,7 @@ async fn enter(
     let filed = hub.catalog.local_put(&puts, &mut author, now).await?;
     hub.deliver_soon(channel.id).await?;
     for (file, filed) in files.iter().zip(filed) {
-        let path = [&file.folders[..], &[file.name.clone()]].concat().join("/");
+        let path = [&file.folders[..], std::slice::from_ref(&file.name)].concat().join("/");
         let event = match filed {
             Ok(filed) => PutEvent::Done {
                 path,

@@ -68,6 +68,8 @@ pub struct ChannelInfo {
     pub nick: String,
     /// Its id everywhere.
     pub id: String,
+    /// The random half of the id (ID-1).
+    pub guid: String,
     /// Hubs where it lives, this one among them.
     pub hubs: Vec<String>,
     /// Whether its transfers rest.
@@ -159,6 +161,7 @@ async fn info(local: &Local, channel: &Channel) -> Result<ChannelInfo, Failure> 
     Ok(ChannelInfo {
         nick: channel.nick.clone(),
         id: channel.portable_id.to_string(),
+        guid: channel.guid.clone(),
         hubs: locations.into_iter().filter(|l| !l.deleted).map(|l| l.url).collect(),
         paused: channel.paused,
     })

@@ -43,10 +43,9 @@ pub enum Reply {
 /// Takes a packet and says what to answer.
 pub async fn receive(hub: &Arc<Hub>, presentation: Presentation) -> Reply {
     hub.metrics.packets.one();
-    match chunk_request::again(hub, &presentation).await {
-        Some(Ok(reply)) => return reply,
-        // Whether the refusal may be signed is for the full check to say.
-        Some(Err(_)) | None => {}
+    // Whether a refusal may be signed is for the full check to say.
+    if let Some(Ok(reply)) = chunk_request::again(hub, &presentation).await {
+        return reply;
     }
     let (caller, packet) = match admit::admit(hub, &presentation.bytes).await {
         Ok(admitted) => admitted,

@@ -69,9 +69,12 @@ async fn serve(
     Ok(taker.finish(ended))
 }
 
+/// Files with the same bytes as one that is fetched: their rows and channels, by root.
+type Twins = HashMap<Digest, Vec<(i64, i64)>>;
+
 /// Each content once, and the other rows that want the same.
-fn once_each(files: Vec<Data>) -> (Vec<Data>, HashMap<Digest, Vec<(i64, i64)>>) {
-    let mut twins: HashMap<Digest, Vec<(i64, i64)>> = HashMap::new();
+fn once_each(files: Vec<Data>) -> (Vec<Data>, Twins) {
+    let mut twins: Twins = HashMap::new();
     let mut once = Vec::with_capacity(files.len());
     for file in files {
         match twins.entry(file.root) {
@@ -102,7 +105,7 @@ fn expected((item, file): (u32, &Data)) -> Expected {
 struct Bundle<'a> {
     receiver: &'a Arc<Receiver>,
     files: Vec<Data>,
-    twins: HashMap<Digest, Vec<(i64, i64)>>,
+    twins: Twins,
     open: Option<(u32, LeafHasher, Vec<Bytes>, usize)>,
     ready: Vec<(Digest, Bytes)>,
     ids: Vec<(i64, i64)>,
@@ -115,11 +118,7 @@ struct Bundle<'a> {
 }
 
 impl<'a> Bundle<'a> {
-    fn new(
-        receiver: &'a Arc<Receiver>,
-        files: Vec<Data>,
-        twins: HashMap<Digest, Vec<(i64, i64)>>,
-    ) -> Self {
+    fn new(receiver: &'a Arc<Receiver>, files: Vec<Data>, twins: Twins) -> Self {
         Self {
             receiver,
             files,

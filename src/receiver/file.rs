@@ -175,7 +175,9 @@ impl ActiveFile {
         // One job after the other: two of them may name the same chunk.
         for job in jobs.iter().filter_map(range_of) {
             for range in transfer.wanted(job) {
-                if wanted.contains(&range) { tracing::error!(?range, ?job, ?jobs, "DUP"); }
+                if wanted.contains(&range) {
+                    tracing::error!(?range, ?job, ?jobs, "DUP");
+                }
                 bytes += transfer.manifest().bytes(range);
                 transfer.handle(now, Input::Leased(range));
                 wanted.push(range);

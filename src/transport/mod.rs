@@ -114,7 +114,7 @@ impl Transport {
         let mut all = header_map(headers);
         all.insert("content-type", HeaderValue::from_static(PACKET_TYPE));
         let request = self.client(url).post(url.join("/zot")).headers(all).body(packet);
-        request.send().await.map_err(|e| self.explain(url, e))
+        request.send().await.map_err(|e| self.explain(url, &e))
     }
 
     /// Gets a path of a hub.
@@ -126,7 +126,7 @@ impl Transport {
     ) -> Result<Response, TransportError> {
         self.check(url)?;
         let request = self.client(url).get(url.join(path)).headers(header_map(headers));
-        request.send().await.map_err(|e| self.explain(url, e))
+        request.send().await.map_err(|e| self.explain(url, &e))
     }
 
     /// The whole body of an answer that is a packet: at most [`MAX_PACKET`] bytes.
@@ -155,8 +155,8 @@ impl Transport {
         })
     }
 
-    fn explain(&self, url: &BaseUrl, error: reqwest::Error) -> TransportError {
-        let cause = root_cause(&error);
+    fn explain(&self, url: &BaseUrl, error: &reqwest::Error) -> TransportError {
+        let cause = root_cause(error);
         if error.is_timeout() {
             TransportError::Stalled(self.stall.as_secs())
         } else if cause.starts_with(address::REFUSED) {

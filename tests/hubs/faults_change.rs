@@ -18,10 +18,8 @@ async fn the_clone_ends_with_the_new_content(clone: Setup) {
     until("some chunks are here", async || clone.counts().chunks >= 3).await;
     let (resource, old_root) = name_of(&origin, "alice", "film").await;
     origin.put_bytes("alice", "film", &new).await;
-    until("the clone has heard", async || {
-        name_of(&clone, "alice", "film").await.1 != old_root
-    })
-    .await;
+    until("the clone has heard", async || name_of(&clone, "alice", "film").await.1 != old_root)
+        .await;
     assert_eq!(clone.bytes("alice", &["film"]).await, None, "no mixture is to be seen");
     origin.proxy().allow_all();
     clone.shows("alice", "film", &new).await;

@@ -70,10 +70,8 @@ async fn goes_on_when_there_is_space(clone: TestHub, origin: TestHub, full: impl
     full(true);
     clone.hub().catalog.set_paused(alice, false).await.unwrap();
     clone.hub().tell_receiver();
-    until("jobs failed", async || {
-        clone.hub().queue.counts(clone.hub().clock.now()).delayed > 0
-    })
-    .await;
+    until("jobs failed", async || clone.hub().queue.counts(clone.hub().clock.now()).delayed > 0)
+        .await;
     assert_eq!(clone.bytes("alice", &["film"]).await, None);
     full(false);
     clone.shows("alice", "film", &film).await;
@@ -110,7 +108,8 @@ async fn a_full_file_system_delays_a_transfer() {
         if full {
             let file = std::fs::File::create(&ballast).unwrap();
             let mut bytes = 12 * MIB as u64;
-            while rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes).is_err()
+            while rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
+                .is_err()
             {
                 bytes -= 64 << 10;
             }

@@ -173,11 +173,6 @@ fn change_config(dir: &Path, change: Change) {
 }
 
 impl TestHub {
-    /// A new hub in a folder of its own, serving.
-    pub(crate) async fn new(dir: &Path, name: &str, change: Change) -> Self {
-        Self::build(dir, name, Setup::with(change)).await
-    }
-
     pub(crate) async fn build(dir: &Path, name: &str, setup: Setup) -> Self {
         let filter = tracing_subscriber::EnvFilter::from_env("ZOTFERRY_LOG");
         tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["hub"],
     &["receiver"],
     &["packets"],
-    &["channels", "clone_sync", "files"],
+    &["channels", "clone_sync", "files", "sweep"],
     &["web"],
     &["service"],
     &["local"],

@@ -38,8 +38,8 @@ impl Line<'_> {
 }
 
 impl Source {
-    fn read(path: PathBuf) -> Self {
-        let text = std::fs::read_to_string(&path).unwrap();
+    fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap();
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let path = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
         let parts: Vec<&str> = path.split('/').collect();
@@ -73,7 +73,7 @@ pub(crate) fn root() -> &'static Path {
 /// Every file of Rust below some folders, in order.
 pub(crate) fn sources(folders: &[&str]) -> Vec<Source> {
     let files = folders.iter().flat_map(|folder| files(folder, "rs"));
-    let sources: Vec<Source> = files.map(Source::read).collect();
+    let sources: Vec<Source> = files.map(|path| Source::read(&path)).collect();
     assert!(!sources.is_empty(), "nothing below {folders:?}");
     sources
 }

@@ -38,7 +38,7 @@ pub struct Operation {
     #[serde(deserialize_with = "codec::short_text::<_, 32>")]
     pub op: String,
     /// Parents first, from the top down, then the entry itself.
-    #[serde(deserialize_with = "codec::bounded::<_, _, 128>")]
+    #[serde(default, deserialize_with = "codec::bounded::<_, _, 128>")]
     pub attach: Vec<AttachEntry>,
     /// The bytes that the entry has.
     #[serde(default, deserialize_with = "codec::bounded::<_, _, 3>")]
@@ -239,6 +239,10 @@ mod tests {
     fn unknown_operations_are_refused_alone() {
         let mut later = put(vec![entry("f", "", "f", false)]);
         later.op = "place".to_owned();
+        let bare =
+            [&[0x82, 0xa2][..], b"id", &[0xc4, 16], &[7; 16], &[0xa2], b"op", &[0xa6], b"remove"];
+        let bare: Operation = codec::decode_owned(&bare.concat()).expect("only id and op");
+        assert_eq!(bare.check().expect_err("later").code, Code::UnsupportedOperation);
         assert_eq!(later.check().expect_err("later").code, Code::UnsupportedOperation);
     }
 

@@ -54,7 +54,7 @@ fn nobody_else_can_read_the_storage() {
     let dir = outside.path().join("made/storage");
     let storage = LocalStorage::open(&dir).unwrap();
     let large = item(1, SMALL + 1);
-    storage.put_many(&[item(2, 10), large.clone()]).unwrap();
+    storage.put_many(&[item(2, 10), large]).unwrap();
     let _partial = storage.partial(&PartialKey::staging(), 1).unwrap();
     let mut seen = 0;
     let mut left = vec![outside.path().join("made")];
@@ -177,7 +177,8 @@ fn refusal(dir: &Path) -> String {
 /// and the next step, and the file stays as it was for whoever mends it.
 #[test]
 fn damaged_rows_are_refused() {
-    let damages: [(&str, fn(&mut Vec<u8>)); 5] = [
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 5] = [
         ("an emptied file", Vec::clear),
         ("half a header", |bytes| bytes.truncate(50)),
         ("half a file", |bytes| bytes.truncate(bytes.len() / 2)),

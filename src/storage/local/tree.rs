@@ -169,7 +169,11 @@ mod tests {
     #[test]
     fn a_folder_is_synced_when_names_were_put_into_it() {
         let (names, failed, syncs) = (Names::default(), AtomicBool::new(false), Cell::new(0));
-        let confirm = || names.confirm(&failed, || Ok(syncs.set(syncs.get() + 1))).unwrap();
+        let sync = || {
+            syncs.set(syncs.get() + 1);
+            Ok(())
+        };
+        let confirm = || names.confirm(&failed, sync).unwrap();
         confirm();
         confirm();
         assert_eq!(syncs.get(), 1);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what comes out of [`visible`] cannot move a cursor, hide text or turn its direction.
 
-/// Escapes control characters and those that steer the direction or joining of text.
+/// REF-7: escapes control characters and those that steer the direction or joining of text.
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -27,6 +27,7 @@ pub fn bytes(n: u64) -> String {
 mod tests {
     use super::*;
 
+    /// REF-7: nor can anything else that a peer wrote.
     #[test]
     fn names_cannot_steer_a_terminal() {
         assert_eq!(visible("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\u{a}c");

@@ -18,7 +18,7 @@ pub const MAX_PACKET: usize = 1 << 20;
 /// PKT-3: the deepest nesting of arrays and maps.
 pub const MAX_DEPTH: usize = 16;
 
-/// A value as MessagePack: maps with string keys, shortest integers.
+/// PKT-9: a value as MessagePack: maps with string keys, shortest integers.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec_named(value).expect("protocol types always encode")
 }

@@ -16,7 +16,7 @@ use crate::ids::{Millis, PacketId, PortableId, SiteId};
 use crate::packets::Packet;
 use crate::refusal::{Code, Refusal};
 
-/// PKT-5: the envelope version of this specification.
+/// PKT-1, PKT-5: the envelope version of this specification.
 pub const VERSION: u64 = 1;
 /// PKT-5: the one algorithm, RSASSA-PKCS1-v1_5 with SHA-256.
 pub const ALGORITHM: &str = "rsa-sha256";

@@ -76,19 +76,19 @@ macro_rules! byte_id {
 }
 
 byte_id! {
-    /// One packet; a UUIDv7. An answer repeats it, so that a reply belongs to one request only.
+    /// PKT-20: one packet; a UUIDv7. An answer repeats it, so that a reply belongs to one request only.
     PacketId, 16
 }
 byte_id! {
-    /// One file operation, the same on every delivery of it; a UUIDv7.
+    /// PKT-21: one file operation, the same on every delivery of it; a UUIDv7.
     OpId, 16
 }
 byte_id! {
-    /// One channel on one hub; random, minted anew after every import, restore or roll-back.
+    /// PKT-22: one channel on one hub; random, minted anew after every import, restore or roll-back.
     ReplicaId, 8
 }
 byte_id! {
-    /// A SHA-256: a chunk's leaf digest, an inner node, or the root that names a file's content.
+    /// PKT-23: a SHA-256: a chunk's leaf digest, an inner node, or the root that names a file's content.
     Digest, 32
 }
 
@@ -141,6 +141,7 @@ macro_rules! text_id {
     };
 }
 
+/// PKT-24.
 fn is_whirlpool_base64url(text: &str) -> bool {
     text.len() == 86 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
@@ -154,14 +155,14 @@ text_id! {
     SiteId, is_whirlpool_base64url, "a site id is 86 characters of base64url"
 }
 text_id! {
-    /// One entry of a channel, a file or a folder: Hubzilla's `attach.hash`.
+    /// PKT-25: one entry of a channel, a file or a folder: Hubzilla's `attach.hash`.
     ResourceId,
     |t| (1..=64).contains(&t.len())
         && t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
     "a resource id is 1 to 64 letters, digits, '-' or '_'"
 }
 
-/// Milliseconds since 1970-01-01T00:00:00Z.
+/// PKT-26: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -193,7 +194,7 @@ impl Millis {
 #[serde(transparent)]
 pub struct ChunkNo(pub u32);
 
-/// Which bytes of a resource: the original, or one of the two scales whose crop cannot be made again.
+/// PKT-27: which bytes of a resource: the original, or one of the two scales whose crop cannot be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// The file itself.

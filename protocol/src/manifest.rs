@@ -14,7 +14,7 @@ pub const MIN_CHUNK: u32 = 1 << 20;
 pub const MAX_CHUNK: u32 = 16 << 20;
 /// While a file has more chunks than this, its chunk size doubles (up to [`MAX_CHUNK`]).
 pub const TARGET_CHUNKS: u64 = 16_384;
-/// No file has more chunks than this.
+/// FILE-3: no file has more chunks than this.
 pub const MAX_CHUNKS: u64 = 1_048_576;
 /// The largest file: 16 TiB.
 pub const MAX_FILE: u64 = MAX_CHUNKS * MAX_CHUNK as u64;

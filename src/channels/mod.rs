@@ -95,6 +95,7 @@ pub async fn adopt(
         guid: identity.guid,
         nick: nick.to_owned(),
         public_pem: identity.key.public().pem().to_owned(),
+        // ID-20: whatever brought the channel here.
         replica: ReplicaId(Uuid::new_v4().into_bytes()[..8].try_into().unwrap_or_default()),
         quota: (quota > 0).then_some(quota << 20),
     };

@@ -90,7 +90,7 @@ async fn serve(hub: Arc<Hub>, job: Job) {
                 tracing::error!(%error, "the catalog");
             }
             // A clone that is away for long is greeted when it comes back: deliveries do not die.
-            let not_before = error.retry_after().map(|s| hub.clock.now().plus(s * 1000));
+            let not_before = error.retry_after().map(|ms| hub.clock.now().plus(ms));
             match error.retry() {
                 Retry::Never if matches!(job.task, Task::Announce) => Finish::Dead { reason: text },
                 _ => Finish::Retry { reason: text, not_before },

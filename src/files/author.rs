@@ -21,6 +21,7 @@ impl Author for Here {
     }
 
     fn operation(&mut self) -> OpId {
+        // PKT-21: made once; deliveries repeat it.
         OpId(Uuid::now_v7().into_bytes())
     }
 

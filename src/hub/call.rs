@@ -8,6 +8,7 @@ use uuid::Uuid;
 use zotferry_protocol::envelope::{Draft, MAX_LIFE, Party, Verified, open, seal};
 use zotferry_protocol::identity::{BaseUrl, PublicKey, SignedLocation};
 use zotferry_protocol::ids::{Millis, PacketId, PortableId, SiteId};
+use zotferry_protocol::pacing::MAX_PAUSE;
 use zotferry_protocol::packets::{Packet, RefusalPacket};
 use zotferry_protocol::refusal::{Code, CodeNumber, Retry};
 
@@ -57,7 +58,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// Whether and where asking again may help.
+    /// Whether and where asking again may help. REF-5: what is not signed ends nothing.
     pub fn retry(&self) -> Retry {
         match self {
             Self::Refused { code, .. } => code.retry(),
@@ -66,13 +67,14 @@ impl CallError {
         }
     }
 
-    /// Seconds that the peer asked to wait for.
+    /// QUEUE-12: ms that the peer asked to wait for. Bounded, because anybody on the path may ask.
     pub fn retry_after(&self) -> Option<u64> {
-        match self {
+        let seconds = match self {
             Self::Refused { retry_after, .. } => retry_after.map(u64::from),
             Self::NotOurs { retry_after, .. } => *retry_after,
             _ => None,
-        }
+        };
+        seconds.map(|seconds| seconds.saturating_mul(1000).min(MAX_PAUSE))
     }
 
     /// Whether the peer refused with this code, and signed it.
@@ -108,7 +110,7 @@ pub struct Capability {
 }
 
 impl Hub {
-    /// A packet to a hub, signed now.
+    /// SIGN-7: a packet to a hub, signed now.
     pub async fn seal(
         &self,
         to: &Peer,
@@ -142,6 +144,7 @@ impl Hub {
         answers: Option<PacketId>,
     ) -> Draft {
         Draft {
+            // PKT-20: a new id for every packet.
             id: PacketId(Uuid::now_v7().into_bytes()),
             from: Party { hub: self.site_id.clone(), channel: channel.clone() },
             to: Party { hub: hub.clone(), channel: channel.clone() },
@@ -241,5 +244,25 @@ pub fn refused(peer: &Peer, refusal: &RefusalPacket) -> CallError {
         code: refusal.code,
         text: refusal.text.clone(),
         retry_after: refusal.retry_after,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unsigned(status: u16, retry_after: u64) -> CallError {
+        let site = BaseUrl::parse("https://hub.example").expect("a URL");
+        CallError::NotOurs { site, status, hint: String::new(), retry_after: Some(retry_after) }
+    }
+
+    /// QUEUE-12, REF-5: what a proxy asks for is waited for, but not for ever, and no job ends by it.
+    #[test]
+    fn nobody_on_the_path_stops_a_job_for_good() {
+        assert_eq!(unsigned(503, 7).retry_after(), Some(7_000));
+        assert_eq!(unsigned(503, u64::MAX).retry_after(), Some(MAX_PAUSE));
+        for status in [200, 301, 400, 401, 403, 404, 410, 429, 500, 503] {
+            assert_eq!(unsigned(status, 1).retry(), Retry::Later);
+        }
     }
 }

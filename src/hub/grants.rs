@@ -45,7 +45,7 @@ impl Drop for Presented {
 }
 
 impl Grant {
-    /// FETCH-26, FETCH-27: one more answer, unless there are too many or they gave too much.
+    /// FETCH-26, FETCH-27, QUEUE-10: one more answer, unless there are too many or they gave too much.
     pub fn present(self: &Arc<Self>, asked: u64) -> Result<Presented, Refusal> {
         if self.served.load(Relaxed) > asked.saturating_mul(MAX_TIMES).saturating_add(AIR) {
             let text = "this capability has been used up; sign another";

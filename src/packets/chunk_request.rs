@@ -85,6 +85,7 @@ async fn answer(
         0 => u64::MAX,
         limit => limit,
     };
+    // FETCH-22: the lower of the two limits.
     let budget = presentation.max_bytes.unwrap_or(u64::MAX).min(own);
     let plan = Plan::new(wanted, presentation.resume, budget)
         .map_err(|e| Refusal::with(Code::BadRange, e))?;

@@ -95,7 +95,7 @@ fn page(
     Ok(Some(ManifestPage::new(item, number, &digests, &path)))
 }
 
-/// FETCH-28 to FETCH-30: what this hub has under each name, or why it gives nothing.
+/// FETCH-28, FETCH-30: what this hub has under each name, or why it gives nothing.
 pub(super) async fn served(
     hub: &Arc<Hub>,
     channel: i64,

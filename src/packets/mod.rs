@@ -97,6 +97,7 @@ async fn deny(hub: &Arc<Hub>, denied: Denied) -> Reply {
             let purged = hub.catalog.purged_through().await.unwrap_or_default();
             let packet = RefusalPacket::new(&refusal, hub.clock.now().max(purged));
             match hub.seal_answer(&header.from, header.id, packet.into()).await {
+                // PKT-13: the status of the table.
                 Ok(bytes) => Reply::Packet(refusal.code.http(), bytes),
                 Err(_) => Reply::Hint(refusal),
             }
@@ -105,7 +106,7 @@ async fn deny(hub: &Arc<Hub>, denied: Denied) -> Reply {
     }
 }
 
-/// Something of ours failed: the peer may come back later, and the log says what it was.
+/// QUEUE-11: something of ours failed: the peer may come back later, and the log says what it was.
 pub(crate) fn unavailable(error: &dyn std::fmt::Display) -> Refusal {
     tracing::error!(%error, "a packet could not be handled");
     Refusal::new(Code::Unavailable).after(30)

@@ -65,7 +65,7 @@ pub async fn stream(hub: &Arc<Hub>, ask: &StreamAsk) -> Stream {
     }
 }
 
-/// The packet counts, is of a clone, and names what the path names.
+/// STREAM-2: the packet counts, is of a clone, and names what the path names.
 async fn check(hub: &Arc<Hub>, ask: &StreamAsk) -> Result<Served, Denied> {
     let (caller, packet) = admit::admit(hub, &ask.packet).await?;
     let signed = |refusal: Refusal| Denied::Signed(packet.header().clone(), refusal);

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use zotferry_protocol::ids::Millis;
-use zotferry_protocol::manifest::PAGE;
+use zotferry_protocol::manifest::{ChunkRange, PAGE};
 
 use super::QueueError;
 
@@ -77,6 +77,14 @@ impl Task {
             Self::Deliver => Kind::Deliver,
             Self::Report => Kind::Report,
             Self::Announce => Kind::Announce,
+        }
+    }
+
+    /// The chunks it names, all of one file.
+    pub fn chunks(&self) -> Option<ChunkRange> {
+        match self {
+            Self::Range { first, count, .. } => Some(ChunkRange { first: *first, count: *count }),
+            _ => None,
         }
     }
 

@@ -173,7 +173,7 @@ impl ActiveFile {
         let mut wanted = Vec::new();
         let mut bytes = 0;
         // One job after the other: two of them may name the same chunk.
-        for job in jobs.iter().filter_map(range_of) {
+        for job in jobs.iter().filter_map(|job| job.task.chunks()) {
             for range in transfer.wanted(job) {
                 if wanted.contains(&range) {
                     tracing::error!(?range, ?job, ?jobs, "DUP");
@@ -203,7 +203,7 @@ impl ActiveFile {
         let mut parked = lock(&self.parked);
         let mut unserved = Vec::new();
         for job in jobs {
-            let Some(range) = range_of(job) else { continue };
+            let Some(range) = job.task.chunks() else { continue };
             if transfer.has_come(range) {
                 parked.push((job.id, range));
             } else {
@@ -492,12 +492,4 @@ fn restore(hub: &Hub, data: &Data, transfer: &mut Transfer) -> Result<(), Chunke
         }
     }
     Ok(())
-}
-
-/// The chunks of a job.
-pub(super) fn range_of(job: &Job) -> Option<ChunkRange> {
-    match job.task {
-        Task::Range { first, count, .. } => Some(ChunkRange { first, count }),
-        _ => None,
-    }
 }

@@ -98,7 +98,7 @@ impl Drop for Run {
 
 /// What an error says about the path.
 fn how(error: &CallError) -> How {
-    let ms = error.retry_after().map(|seconds| seconds.saturating_mul(1000));
+    let ms = error.retry_after();
     match error {
         CallError::Transport(TransportError::Stalled(_)) => How::Stalled,
         CallError::NotOurs { status: 413, .. } => How::TooLarge,
@@ -118,9 +118,8 @@ pub(super) fn finish(error: &CallError, now: Millis) -> Finish {
     let reason = error.to_string();
     match error.retry() {
         Retry::Never => Finish::Dead { reason },
-        Retry::Later | Retry::Elsewhere => Finish::Retry {
-            reason,
-            not_before: error.retry_after().map(|s| now.plus(s.saturating_mul(1000))),
-        },
+        Retry::Later | Retry::Elsewhere => {
+            Finish::Retry { reason, not_before: error.retry_after().map(|ms| now.plus(ms)) }
+        }
     }
 }

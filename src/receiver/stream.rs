@@ -85,7 +85,7 @@ async fn stream(
                 outcome => outcome,
             }
         }
-        // It speaks about the path: chunks may be had where streams may not.
+        // STREAM-13, STREAM-12: it speaks about the path; what is verified stays, and chunks may be had where streams may not.
         Err(Denied::Path(event)) => {
             run.origin.path(now, event);
             run.ends(How::Refused);

@@ -103,7 +103,7 @@ impl Transport {
         if url.is_https() { &self.secure } else { &self.plain }
     }
 
-    /// Posts a packet to a hub's `/zot`.
+    /// PKT-10: posts a packet to a hub's `/zot`.
     pub async fn post(
         &self,
         url: &BaseUrl,

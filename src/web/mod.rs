@@ -57,7 +57,9 @@ async fn capabilities(State(hub): State<Arc<Hub>>) -> impl IntoResponse {
 /// A reply in HTTP.
 fn respond(reply: Reply) -> Response<Body> {
     match reply {
+        // PKT-11: the type of every packet.
         Reply::Packet(status, bytes) => build(status, PACKET_TYPE, Body::from(bytes)),
+        // FETCH-24: 200, whatever becomes of the single items.
         Reply::Frames(pieces) => build(200, FRAMES_TYPE, body(pieces)),
         Reply::Hint(refusal) => hint(&refusal),
     }

@@ -77,6 +77,7 @@ impl Home {
                 return;
             }
             assert!(Instant::now() < patience, "in vain: {what}: {status:#}");
+            // Asleep between looks: a process outside has no event to wait for.
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -41,7 +41,7 @@ async fn unusual_names_arrive_as_they_are() {
     }
 }
 
-/// SYNC-6, SYNC-15: names that would lead out of a folder refuse their operation; the others of the
+/// SYNC-6, SYNC-8, SYNC-15: names that would lead out of a folder refuse their operation; the others of the
 /// packet are stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_lead_elsewhere_refuse_their_operation_alone() {

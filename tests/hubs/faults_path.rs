@@ -80,7 +80,7 @@ async fn a_login_page_is_never_stored_as_a_file() {
     recovers_from(LOGIN_PAGE).await;
 }
 
-/// QUEUE-13, REF-2: a refusal that nobody signed drops no job, whatever it says.
+/// QUEUE-13, REF-2, REF-5, STREAM-13: a refusal that nobody signed drops no job, whatever it says.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsigned_hint_drops_no_job() {
     recovers_from(Fault::Answer(410, "text/plain", "41 gone: no longer kept")).await;

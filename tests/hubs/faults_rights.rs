@@ -27,7 +27,7 @@ async fn three(dir: &std::path::Path) -> (TestHub, TestHub, TestHub) {
     (origin, clone, other)
 }
 
-/// SIGN-3: who is not known gets an unsigned hint and nothing else.
+/// SIGN-3, REF-3: who is not known gets an unsigned hint and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_hub_gets_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -50,7 +50,7 @@ async fn an_unknown_hub_gets_nothing() {
     assert_eq!(origin.counts().bytes_served, 0);
 }
 
-/// SYNC-1, FETCH-28: a hub that is a clone of another channel gets nothing of this one, in whosever
+/// SYNC-1, FETCH-28, PKT-13: a hub that is a clone of another channel gets nothing of this one, in whosever
 /// name it asks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clone_of_another_channel_gets_nothing() {
@@ -110,7 +110,7 @@ async fn a_removed_location_gets_nothing_more() {
     assert_eq!(origin.counts().bytes_served, served);
 }
 
-/// SIGN-9: a packet that comes twice is answered as the first time, byte by byte, and does nothing
+/// SIGN-9, SIGN-17, PKT-11: a packet that comes twice is answered as the first time, byte by byte, and does nothing
 /// again. SIGN-4: one that was changed on the way is not even answered by name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_packet_counts_once_and_only_unaltered() {
@@ -154,7 +154,7 @@ async fn an_expired_capability_gets_nothing() {
     }
 }
 
-/// FETCH-26: of nine presentations at once the ninth is refused; when one has ended there is room.
+/// FETCH-25, FETCH-26, SIGN-15: of nine presentations at once the ninth is refused; when one has ended there is room.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ninth_presentation_at_once_is_refused() {
     let dir = tempfile::tempdir().unwrap();

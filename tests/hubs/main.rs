@@ -19,3 +19,4 @@ mod harness;
 mod path;
 mod proxy;
 mod sweep;
+mod wire;

@@ -138,6 +138,7 @@ fn listen(path: &Path, books: &mut [Books], lines: usize, pause: Duration) -> Ve
     let mut line = String::new();
     for heard in 0.. {
         if heard == lines {
+            // Asleep for luck: the kill has to come at a random moment.
             thread::sleep(pause);
             child = None;
         }

@@ -63,6 +63,8 @@ impl Plan {
         }
     }
 
+    /// FETCH-15: the next byte of the list; FETCH-16: or the end, wherever the budget ends; FETCH-17: an
+    /// item that cannot be given is refused at its place.
     fn step(&mut self) -> Step {
         let Some(chunk) = self.wanted.get(self.next).copied() else {
             return Step::End(End::Done);

@@ -30,7 +30,7 @@ pub const MAX_PAUSE: u64 = 10 * 60 * 1000;
 pub struct PacingConfig {
     /// Fewest requests in flight.
     pub min: u32,
-    /// Requests in flight before anything is known.
+    /// FETCH-40: requests in flight before anything is known.
     pub start: u32,
     /// Most requests in flight.
     pub max: u32,

@@ -101,7 +101,7 @@ impl Operation {
     /// The operation of this version of the protocol.
     pub const PUT: &'static str = "put";
 
-    /// SYNC-4 to SYNC-6: an operation that this version knows, whose rows lead from the top to the
+    /// SYNC-4, SYNC-5, SYNC-6: an operation that this version knows, whose rows lead from the top to the
     /// entry. Asked for each operation alone: one bad operation does not spoil its packet.
     pub fn check(&self) -> Result<(), Refusal> {
         if self.op != Self::PUT {
@@ -150,7 +150,7 @@ impl AttachEntry {
 }
 
 impl Data {
-    /// Describes bytes; `digests` are their leaf digests, which travel when there are 2 to 32.
+    /// FILE-14: describes bytes; `digests` are their leaf digests, which travel when there are 2 to 32.
     pub fn new(
         role: Role,
         size: u64,
@@ -163,7 +163,7 @@ impl Data {
         Self { role, size, root, digests, mime: mime.to_owned(), source: Source::Fetch }
     }
 
-    /// FILE-14 to FILE-16: sizes within the protocol, and inline digests exactly where they belong, that give
+    /// FILE-15, FILE-16: sizes within the protocol, and inline digests exactly where they belong, that give
     /// the root.
     fn check(&self) -> Result<(), Refusal> {
         let manifest = Manifest::of(self.size).map_err(|e| Refusal::with(Code::BadField, e))?;

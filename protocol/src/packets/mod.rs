@@ -46,7 +46,7 @@ macro_rules! packets {
                 match self { $( Self::$name(_) => $kind, )* }
             }
 
-            /// PKT-6, PKT-7: the fields of a type out of a body that has been verified.
+            /// PKT-6, PKT-7, PKT-8: the fields of a type out of a body that has been verified; others are ignored.
             pub(crate) fn decode(kind: &str, body: &[u8]) -> Result<Self, Refusal> {
                 match kind {
                     $( $kind => {

@@ -59,7 +59,7 @@ fn frames_and_streams_are_read_as_specified() {
     run(frames::FILES);
 }
 
-/// ID-1 to ID-5, ID-7 to ID-10, ID-19, ID-21.
+/// ID-1 to ID-5, ID-7, ID-8 to ID-10, ID-19, ID-21.
 #[test]
 fn identities_and_locations_hold_as_specified() {
     run(identity::FILES);

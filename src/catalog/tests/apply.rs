@@ -7,7 +7,7 @@ use crate::catalog::{CatalogError, VersionBytes};
 
 const PACKET: PacketId = PacketId([1; 16]);
 
-/// SIGN-8, SIGN-9: effects and answer are stored together; a repeat gets the same answer.
+/// SIGN-8, SIGN-9, PKT-12: effects and answer are stored together; a repeat gets the same answer.
 #[tokio::test]
 async fn a_packet_is_applied_once() {
     let hub = Fixture::create().await;

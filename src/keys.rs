@@ -6,9 +6,6 @@
 //! would otherwise wait for it.
 //! Spec: ID-2, ID-5, ID-6.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
@@ -19,6 +16,8 @@ use rsa::pkcs8::spki::der::pem::LineEnding;
 use rsa::pkcs8::{Document, SecretDocument};
 use zeroize::Zeroizing;
 use zotferry_protocol::identity::{KeyError, PublicKey, SignError, Signer};
+
+use crate::durable;
 
 /// Why a private key cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -82,14 +81,7 @@ impl PrivateKey {
     /// Writes a new key file of mode 0600, durably; never over an existing one.
     pub fn save_new(&self, path: &Path) -> Result<(), KeyFileError> {
         let pem = self.to_pem()?;
-        let write = || -> std::io::Result<()> {
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-            file.write_all(pem.as_bytes())?;
-            file.sync_all()?;
-            std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-        };
-        write().map_err(|e| KeyFileError::File(path.into(), e))
+        durable::write_new(path, pem.as_bytes()).map_err(|e| KeyFileError::File(path.into(), e))
     }
 }
 

@@ -8,6 +8,7 @@ pub mod channels;
 pub mod chunker;
 pub mod clone_sync;
 pub mod config;
+pub mod durable;
 pub mod files;
 pub mod hub;
 pub mod keys;

@@ -23,22 +23,40 @@ pub enum LastStop {
 impl Catalog {
     /// A hub starts to serve from this catalog. Before anything else that it does.
     pub async fn mark_running(&self) -> Result<(), CatalogError> {
-        self.remember_running(true).await
-    }
-
-    /// The hub has finished its work. After everything else, and before [`Catalog::close`].
-    pub async fn mark_clean(&self) -> Result<(), CatalogError> {
-        self.remember_running(false).await
-    }
-
-    async fn remember_running(&self, running: bool) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE hub SET value = ?1 WHERE key = 'running'")
-            .bind(i64::from(running))
-            .execute(&mut *tx)
-            .await?;
+        remember_running(&mut tx, true).await?;
         self.commit(tx).await
     }
+
+    /// The hub has finished its work. After everything else, and before [`Catalog::close`]. The queue
+    /// was given the same stamp before.
+    pub async fn mark_clean(&self, stamp: u64) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("INSERT OR REPLACE INTO hub (key, value) VALUES ('stamp', ?1)")
+            .bind(stamp.cast_signed())
+            .execute(&mut *tx)
+            .await?;
+        remember_running(&mut tx, false).await?;
+        self.commit(tx).await
+    }
+
+    /// The stamp of the last clean stop.
+    pub async fn stamp(&self) -> Result<Option<u64>, CatalogError> {
+        let stamp = sqlx::query_scalar("SELECT value FROM hub WHERE key = 'stamp'");
+        let stamp: Option<i64> = stamp.fetch_optional(&self.readers).await?;
+        Ok(stamp.map(i64::cast_unsigned))
+    }
+}
+
+async fn remember_running(
+    connection: &mut SqliteConnection,
+    running: bool,
+) -> Result<(), CatalogError> {
+    sqlx::query("UPDATE hub SET value = ?1 WHERE key = 'running'")
+        .bind(i64::from(running))
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Writes the facts of a new catalog.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
+use zotferry::durable::folder_of;
 use zotferry::local;
 use zotferry::local::client::{Client, ClientError, Incoming};
 
@@ -59,7 +60,7 @@ impl Get {
 /// Into a temporary file beside its place, then under its name.
 async fn write(mut file: Incoming, dest: &Path) -> Result<(), Failure> {
     let failed = |error: &std::io::Error| Failure::file(dest, error);
-    let folder = dest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(dest);
     let mode = if file.executable { 0o777 } else { 0o666 };
     let mut temporary = tempfile::Builder::new()
         .prefix(".zotferry-")

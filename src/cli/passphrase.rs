@@ -62,7 +62,7 @@ fn prompt(question: &str) -> Result<Zeroizing<String>, Failure> {
 
 /// A file that only its owner may read, never over another.
 pub(super) fn write_secret(path: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
-    zotferry::hub::write_private(path, bytes).map_err(|error| match error.kind() {
+    zotferry::durable::write_new(path, bytes).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Failure::failed(format!("{} exists already; nothing was written", output::path(path)))
         }

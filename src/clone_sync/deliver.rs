@@ -48,6 +48,7 @@ pub(super) async fn deliver(
         }
         note(hub, peer, channel, &report.operations).await?;
         hub.catalog.acked(channel.id, peer.row, through).await?;
+        tracing::debug!(site = %peer.url, count, through, "delivered");
     }
 }
 

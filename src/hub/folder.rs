@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use zotferry_protocol::ids::PortableId;
 
+use crate::durable;
+
 /// The paths in a hub's folder.
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
@@ -86,7 +88,7 @@ impl Folder {
             return Err(FolderError::NotEmpty(self.0.clone()));
         }
         make_dir(&self.0.join("keys")).map_err(io(&self.0))?;
-        write_private(&self.config(), config.as_bytes()).map_err(io(&self.config()))
+        durable::write_new(&self.config(), config.as_bytes()).map_err(io(&self.config()))
     }
 
     /// Whether `init` has been here.
@@ -129,14 +131,6 @@ pub struct Lock {
 
 fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// A new file of mode 0600, durably.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

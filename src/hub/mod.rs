@@ -33,7 +33,7 @@ use crate::transport::{Transport, TransportError};
 
 pub use call::{CallError, Capability, Peer, refused};
 pub use clock::Clock;
-pub use folder::{Folder, FolderError, Lock, write_private};
+pub use folder::{Folder, FolderError, Lock};
 pub use grants::{Grant, Grants, Presented};
 
 /// Why a hub does not start.
@@ -108,7 +108,7 @@ pub struct Hub {
     /// Cancelled when the hub stops.
     pub stop: CancellationToken,
     /// Whether partial files must be verified again before their chunks count: after an unclean
-    /// stop, or with a new queue.
+    /// stop, or with a queue that is new or not the one that this hub stopped with.
     pub recheck: bool,
     /// Held to read while content is stored that the catalog does not name yet, and to write while
     /// content is removed.
@@ -165,8 +165,10 @@ impl Hub {
             url: config.url.to_string(),
             key_pem: site_key.public().pem().to_owned(),
         };
-        let recheck =
-            catalog.last_stop() == LastStop::Unclean || !matches!(opened.rebuilt, Rebuilt::No);
+        // A queue whose end was lost opens like any other; its stamp was the last thing written.
+        let recheck = catalog.last_stop() == LastStop::Unclean
+            || !matches!(opened.rebuilt, Rebuilt::No)
+            || opened.queue.stamp()? != catalog.stamp().await?;
         Ok(Self {
             site: catalog.upsert_site(&me).await?,
             transport: Transport::new(&config)?,
@@ -201,7 +203,11 @@ impl Hub {
 
     /// Records that all work was put back, and closes the catalog.
     pub async fn close(&self) -> Result<(), HubError> {
-        self.catalog.mark_clean().await?;
+        let stamp = Uuid::new_v4().as_u64_pair().0;
+        let queue = Arc::clone(&self.queue);
+        let stamping = tokio::task::spawn_blocking(move || queue.set_stamp(stamp));
+        stamping.await.map_err(std::io::Error::from).map_err(QueueError::from)??;
+        self.catalog.mark_clean(stamp).await?;
         self.catalog.close().await;
         Ok(())
     }

@@ -30,6 +30,7 @@ struct Inner {
     /// The id given last. Ids of jobs that are gone are not given again while a worker may still
     /// hold one.
     last_id: u64,
+    stamp: Option<u64>,
 }
 
 struct Entry {
@@ -249,6 +250,15 @@ impl Queue for MemoryQueue {
 
     fn held(&self, wanted: i64, page: u32) -> Result<Option<Vec<u8>>, QueueError> {
         Ok(self.lock().held.get(&(wanted, page)).cloned())
+    }
+
+    fn set_stamp(&self, stamp: u64) -> Result<(), QueueError> {
+        self.lock().stamp = Some(stamp);
+        Ok(())
+    }
+
+    fn stamp(&self) -> Result<Option<u64>, QueueError> {
+        Ok(self.lock().stamp)
     }
 
     fn forget(&self, wanted: i64) -> Result<(), QueueError> {

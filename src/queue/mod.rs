@@ -102,6 +102,13 @@ pub trait Queue: Send + Sync {
     /// `page * PAGE + n`; `None` when none was recorded.
     fn held(&self, wanted: i64, page: u32) -> Result<Option<Vec<u8>>, QueueError>;
 
+    /// Remembers a number, after everything else before a stop: a queue that still has it has lost
+    /// nothing since.
+    fn set_stamp(&self, stamp: u64) -> Result<(), QueueError>;
+
+    /// The number last remembered.
+    fn stamp(&self) -> Result<Option<u64>, QueueError>;
+
     /// Drops a file: its bitmaps, its ranges, its places in bundles, whatever their state.
     fn forget(&self, wanted: i64) -> Result<(), QueueError>;
 

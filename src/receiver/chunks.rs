@@ -193,6 +193,7 @@ impl Receiver {
         if finished.is_empty() {
             return Ok(());
         }
+        tracing::debug!(?finished, "leases end");
         let (queue, now) = (Arc::clone(&self.hub.queue), self.hub.clock.now());
         tokio::task::spawn_blocking(move || queue.commit(&finished, &[], now)).await??;
         self.hub.work.notify_one();

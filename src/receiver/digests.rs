@@ -21,7 +21,6 @@ const LONGEST: u64 = 60_000;
 /// Gets a page for a file, however often it takes, while the file is in hand. A hub that comes back
 /// is asked at once.
 pub(super) fn fetch(receiver: &Arc<Receiver>, file: &Arc<ActiveFile>, page: u32) {
-    file.page_is_missing(true);
     let file = Arc::clone(file);
     receiver.tasks.spawn(async move {
         let mut pause = 500;
@@ -30,8 +29,9 @@ pub(super) fn fetch(receiver: &Arc<Receiver>, file: &Arc<ActiveFile>, page: u32)
             match obtain(&file, page).await {
                 Ok(digests) => {
                     let copied = reuse::copy(&file, page, digests.clone()).await;
-                    file.tell(Input::Digests { page, digests });
-                    copied.into_iter().for_each(|input| file.tell(input));
+                    // In one go: nobody may ask meanwhile for what was copied.
+                    let news = std::iter::once(Input::Digests { page, digests });
+                    file.tell_all(news.chain(copied));
                     break;
                 }
                 Err(error) => {
@@ -45,7 +45,6 @@ pub(super) fn fetch(receiver: &Arc<Receiver>, file: &Arc<ActiveFile>, page: u32)
             }
             pause = (pause * 2).min(LONGEST);
         }
-        file.page_is_missing(false);
         file.hub.work.notify_one();
     });
 }

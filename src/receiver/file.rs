@@ -43,8 +43,6 @@ pub struct ActiveFile {
     /// Rings when the transfer has something to do.
     bell: Notify,
     pub(super) capability: Mutex<Option<Capability>>,
-    /// Manifest pages that are being fetched.
-    pages_missing: AtomicU32,
     requests: AtomicU32,
     asked: AtomicU64,
     range: u32,
@@ -93,7 +91,6 @@ impl ActiveFile {
             parked: Mutex::default(),
             bell: Notify::new(),
             capability: Mutex::default(),
-            pages_missing: AtomicU32::new(0),
             requests: AtomicU32::new(0),
             asked: AtomicU64::new(0),
             range,
@@ -122,7 +119,7 @@ impl ActiveFile {
 
     /// Whether it can be asked for: no digests are missing, and it stays in hand.
     pub(super) fn ready(&self) -> bool {
-        self.pages_missing.load(Relaxed) == 0 && !self.is_over()
+        !self.is_over() && lock(&self.transfer).is_proven()
     }
 
     /// Whether it leaves the hand.
@@ -175,9 +172,6 @@ impl ActiveFile {
         // One job after the other: two of them may name the same chunk.
         for job in jobs.iter().filter_map(|job| job.task.chunks()) {
             for range in transfer.wanted(job) {
-                if wanted.contains(&range) {
-                    tracing::error!(?range, ?job, ?jobs, "DUP");
-                }
                 bytes += transfer.manifest().bytes(range);
                 transfer.handle(now, Input::Leased(range));
                 wanted.push(range);
@@ -235,21 +229,20 @@ impl ActiveFile {
 
     /// Tells the transfer what happened, and has it do what follows.
     pub(super) fn tell(&self, input: Input<'_>) {
-        lock(&self.transfer).handle(self.hub.clock.now(), input);
+        self.tell_all([input]);
+    }
+
+    /// Several things at once.
+    pub(super) fn tell_all<'a>(&self, inputs: impl IntoIterator<Item = Input<'a>>) {
+        let now = self.hub.clock.now();
+        let mut transfer = lock(&self.transfer);
+        inputs.into_iter().for_each(|input| transfer.handle(now, input));
+        drop(transfer);
         self.bell.notify_one();
     }
 
     pub(super) fn assembly(&self) -> Option<Arc<Assembly>> {
         lock(&self.assembly).clone()
-    }
-
-    /// Counts manifest pages that are on their way.
-    pub(super) fn page_is_missing(&self, missing: bool) {
-        if missing {
-            self.pages_missing.fetch_add(1, Relaxed);
-        } else {
-            self.pages_missing.fetch_sub(1, Relaxed);
-        }
     }
 
     /// The chunks of a page that are not here in any form.
@@ -268,6 +261,7 @@ impl ActiveFile {
             loop {
                 let output = lock(&self.transfer).poll(self.hub.clock.now());
                 let Some(output) = output else { break };
+                tracing::trace!(file = %self.name(), ?output, "next");
                 match self.perform(&receiver, output).await {
                     Ok(true) => {}
                     Ok(false) => return,

@@ -135,6 +135,7 @@ impl Receiver {
         let streaming = self.hub.config.transfer.streaming && origin.streams(now);
         let jobs = self.lease(origin, now, streaming).await?;
         let Some(first) = jobs.first() else { return Ok(false) };
+        tracing::debug!(site = origin.site, task = ?first.task, jobs = jobs.len(), streaming, "asks");
         let run = outcome::Run::begin(self, origin, now);
         let receiver = Arc::clone(self);
         match (first.task.kind(), streaming) {
@@ -153,19 +154,13 @@ impl Receiver {
         now: Millis,
         streaming: bool,
     ) -> Result<Vec<Job>, ReceiverError> {
-        let files: Vec<Arc<ActiveFile>> =
-            lock(&self.files).values().filter(|file| file.ready()).cloned().collect();
+        let all: Vec<Arc<ActiveFile>> = lock(&self.files).values().cloned().collect();
+        let mine: Vec<_> = all.iter().filter(|f| f.site() == origin.site && f.ready()).collect();
+        let bytes = origin.request_bytes(mine.iter().map(|file| file.unasked()).sum());
+        let open: Vec<(i64, usize)> =
+            mine.iter().map(|file| (file.id(), file.jobs_for(bytes))).collect();
         let lanes = lock(&self.lanes).clone();
-        let here: Vec<i64> =
-            files.iter().filter(|f| f.site() == origin.site).map(|f| f.id()).collect();
-        let remaining = files.iter().filter(|f| f.site() == origin.site).map(|f| f.unasked()).sum();
-        let bytes = origin.request_bytes(remaining);
         let (queue, site) = (Arc::clone(&self.hub.queue), origin.site);
-        let ranges: Vec<(i64, usize)> = files
-            .iter()
-            .filter(|f| f.site() == site)
-            .map(|f| (f.id(), f.jobs_for(bytes)))
-            .collect();
         let leasing = move || -> Result<Vec<Job>, QueueError> {
             let bundle = |lane: &Lane, task: &Task| {
                 lane.site == site && task.kind() == Kind::Bundle && lanes.contains(lane)
@@ -174,25 +169,22 @@ impl Receiver {
             if !jobs.is_empty() {
                 return Ok(jobs);
             }
-            if streaming {
-                for (file, limit) in ranges {
-                    let one = |lane: &Lane, task: &Task| {
-                        lane.site == site && task.kind() == Kind::Range && task.wanted() == [file]
-                    };
-                    let jobs = queue.lease(now, &one, limit)?;
-                    if !jobs.is_empty() {
-                        return Ok(jobs);
-                    }
-                }
-                return Ok(Vec::new());
+            let of = |task: &Task, file: i64| task.kind() == Kind::Range && task.wanted() == [file];
+            if !streaming {
+                let limit = open.iter().map(|(_, jobs)| *jobs).max().unwrap_or(1);
+                let any = |lane: &Lane, task: &Task| {
+                    lane.site == site && open.iter().any(|(file, _)| of(task, *file))
+                };
+                return queue.lease(now, &any, limit);
             }
-            let limit = ranges.iter().map(|(_, jobs)| *jobs).max().unwrap_or(1);
-            let any = |lane: &Lane, task: &Task| {
-                lane.site == site
-                    && task.kind() == Kind::Range
-                    && task.wanted().iter().all(|w| here.contains(w))
-            };
-            queue.lease(now, &any, limit)
+            for (file, limit) in open {
+                let one = |lane: &Lane, task: &Task| lane.site == site && of(task, file);
+                let jobs = queue.lease(now, &one, limit)?;
+                if !jobs.is_empty() {
+                    return Ok(jobs);
+                }
+            }
+            Ok(Vec::new())
         };
         Ok(tokio::task::spawn_blocking(leasing).await??)
     }

@@ -41,13 +41,14 @@ impl Run {
             started: now,
             first: true,
             bytes: 0,
-            how: How::Cut,
+            how: How::Unsent,
         }
     }
 
     /// A request of this run is sent (again): its first byte tells the path's delay.
     pub(super) fn sent(&mut self) {
         self.receiver.hub.metrics.requests.one();
+        self.how = How::Cut;
         self.started = self.receiver.hub.clock.now();
         self.first = true;
     }

@@ -12,7 +12,9 @@ fn help_teaches() {
         assert!(help.lines().any(|line| line.starts_with(&format!("  {code}  "))), "{code}");
     }
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let names = commands.take_while(|line| !line.is_empty());
+    let lines = commands.take_while(|line| !line.is_empty());
+    // A description that is wrapped goes on further to the right.
+    let names = lines.filter_map(|line| line.strip_prefix("  ").filter(|l| !l.starts_with(' ')));
     let names: Vec<_> = names.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names.len() >= 14, "{names:?}");
     for name in names.iter().filter(|name| **name != "help") {

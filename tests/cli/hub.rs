@@ -9,7 +9,8 @@ use zotferry::catalog::{Catalog, LastStop};
 use crate::harness::{Home, write};
 
 fn last_stop(dir: &Path) -> LastStop {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let catalog = Catalog::open(&dir.join("catalog.sqlite")).await.expect("opened");
         let last = catalog.last_stop();

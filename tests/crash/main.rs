@@ -18,11 +18,12 @@ const GROUP: u64 = 64 << 20;
 const SIZE: u64 = 160 << 20;
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Bytes of the file that are durable on a hub, and whether it is present.
-async fn progress(hub: &HubProcess) -> (u64, bool) {
+/// Bytes of the file underway that are durable on a hub, and whether so many files are present and
+/// no other is wanted.
+async fn progress(hub: &HubProcess, files: u64) -> (u64, bool) {
     let Ok(status) = hub.client().ask(&StatusOf {}).await else { return (0, false) };
     let Some(channel) = status.channels.first() else { return (0, false) };
-    (channel.underway, channel.present.files > 0 && channel.wanted.files == 0)
+    (channel.underway, channel.present.files == files && channel.wanted.files == 0)
 }
 
 /// What `get` gives: nothing while the file is not whole, and then exactly its bytes.
@@ -43,10 +44,10 @@ async fn put(hub: &HubProcess, path: &Path) {
 }
 
 /// Waits until the file is whole, and looks at each step that nothing else is visible.
-async fn wait_whole(hub: &HubProcess, name: &str, want: &[u8]) {
+async fn wait_whole(hub: &HubProcess, files: u64, name: &str, want: &[u8]) {
     let started = Instant::now();
     loop {
-        let (_, whole) = progress(hub).await;
+        let (_, whole) = progress(hub, files).await;
         match fetched(hub, name).await {
             Some(bytes) => {
                 assert!(bytes == want, "{} bytes are visible that are not the file", bytes.len());
@@ -59,10 +60,10 @@ async fn wait_whole(hub: &HubProcess, name: &str, want: &[u8]) {
     }
 }
 
-async fn wait_until_held(hub: &HubProcess, bytes: u64) {
+async fn wait_until_held(hub: &HubProcess, files: u64, bytes: u64) {
     let started = Instant::now();
     loop {
-        let (held, whole) = progress(hub).await;
+        let (held, whole) = progress(hub, files).await;
         if whole || held >= bytes {
             return;
         }
@@ -88,12 +89,12 @@ async fn survive(victim: Victim) {
         std::fs::write(&path, &want).unwrap();
         let killed_at = dice.below(SIZE);
         put(&origin, &path).await;
-        wait_until_held(&clone, killed_at).await;
+        wait_until_held(&clone, u64::from(round) + 1, killed_at).await;
         match victim {
             Victim::Receiver => clone = clone.kill_and_restart().await,
             Victim::Origin => origin = origin.kill_and_restart().await,
         }
-        wait_whole(&clone, &name, &want).await;
+        wait_whole(&clone, u64::from(round) + 1, &name, &want).await;
         let status = origin.client().ask(&StatusOf {}).await.unwrap();
         let served = status.running.unwrap().counts.bytes_served;
         let twice = match victim {
@@ -139,11 +140,11 @@ async fn a_flipped_byte_in_a_partial_file_is_found() {
     let want = dice.noise(SIZE as usize);
     std::fs::write(&path, &want).unwrap();
     put(&origin, &path).await;
-    wait_until_held(&clone, SIZE / 2).await;
+    wait_until_held(&clone, 1, SIZE / 2).await;
     let stopped = clone.kill();
     stopped.flip_partial(&mut dice);
     let clone = stopped.start().await;
-    wait_whole(&clone, "file", &want).await;
+    wait_whole(&clone, 1, "file", &want).await;
     clone.stop().await;
     origin.stop().await;
 }

@@ -54,7 +54,7 @@ async fn recovers_from(fault: Fault) {
     let kinds = [Kind::Packet, Kind::Frames, Kind::Stream];
     let asked = || kinds.iter().map(|k| origin.proxy().answers(*k)).sum::<u64>();
     let before = asked();
-    until("it was asked in vain", async || asked() > before + 12).await;
+    until("it was asked in vain", async || asked() > before + 5).await;
     let channel = clone.channel("alice").await;
     let tallies = clone.hub().catalog.tallies(channel.id).await.unwrap();
     assert!(tallies.iter().all(|t| t.files == 0 || t.state == DataState::Wanted), "{tallies:?}");

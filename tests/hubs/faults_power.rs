@@ -81,7 +81,7 @@ async fn a_failed_sync_starts_the_file_again() {
     let setup = Setup { storage: Some(shared), ..Setup::default() };
     let (origin, clone) = pair(dir.path(), Setup::default(), setup).await;
     for times in [1, 3] {
-        storage.fail_syncs(times);
+        storage.fail_partial_syncs(times);
         let bytes = noise(u64::from(times), SIZE);
         origin.put_bytes("alice", "film", &bytes).await;
         clone.shows("alice", "film", &bytes).await;

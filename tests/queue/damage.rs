@@ -109,6 +109,31 @@ fn truncated_db_gives_an_earlier_or_a_new_queue() {
     assert!(anew.contains(&true) && anew.contains(&false), "{anew:?}");
 }
 
+/// QUEUE-8: a queue that lost its end, and opens all the same, does not have its last stamp.
+#[test]
+fn a_queue_that_lost_its_end_lost_its_stamp() {
+    let (_folder, path) = filled(false);
+    let queue = open(&path).queue;
+    queue.set_stamp(1).unwrap();
+    queue.push(&[range(1, JOBS)]).unwrap();
+    queue.set_stamp(2).unwrap();
+    drop(queue);
+    let whole = fs::metadata(path.join("db")).unwrap().len();
+    let mut earlier = 0;
+    for cut in (0..whole).step_by(whole as usize / 32) {
+        let (_folder, path) = copy(&path);
+        fs::File::options().write(true).open(path.join("db")).unwrap().set_len(cut).unwrap();
+        let Opened { queue, .. } = open(&path);
+        if queue.stamp().unwrap() == Some(2) {
+            assert_eq!(queue.len(), JOBS as usize + 1, "cut at {cut}");
+        } else {
+            earlier += 1;
+        }
+    }
+    assert!(earlier > 0);
+    assert_eq!(open(&path).queue.stamp().unwrap(), Some(2));
+}
+
 /// QUEUE-8: bytes overwritten at random give an earlier state of the queue or a new one.
 #[test]
 fn overwritten_bytes_give_an_earlier_or_a_new_queue() {

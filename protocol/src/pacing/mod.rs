@@ -107,6 +107,8 @@ pub enum How {
         /// Ms to wait, if the origin said so.
         retry_after: Option<u64>,
     },
+    /// It was not sent after all.
+    Unsent,
     /// A signed refusal: it speaks about the file, not about the path.
     Refused,
 }
@@ -208,7 +210,7 @@ impl Pacer {
                 }
                 self.trouble(now);
             }
-            How::Refused => {}
+            How::Refused | How::Unsent => {}
         }
     }
 

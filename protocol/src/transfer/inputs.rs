@@ -13,7 +13,7 @@ impl Transfer {
         match input {
             Input::Held { page, bits } => self.restore(page, bits, State::Held),
             Input::Suspect { page, bits } => self.restore(page, bits, State::Suspect),
-            Input::Queued(range) => self.shift(range, &[State::Missing], State::Queued),
+            Input::Queued(range) => self.queued_before(range),
             Input::Digests { page, digests } => self.learn_digests(page, digests),
             Input::NoDigests { page } => self.pages.missed(page),
             Input::Checked { chunk, digest } => self.checked(now, chunk, digest),
@@ -24,6 +24,14 @@ impl Transfer {
             Input::WriteFailed { chunk, file } => self.write_failed(chunk, file),
             Input::Synced(ticket) => self.synced(ticket),
             Input::SyncFailed => self.start_over(),
+        }
+    }
+
+    fn queued_before(&mut self, range: ChunkRange) {
+        self.shift(range, &[State::Missing], State::Queued);
+        let range = self.chunks.clip(range);
+        if let (1.., Some(last)) = (range.count, range.iter().last()) {
+            self.unproven.extend(page_of(ChunkNo(range.first))..=page_of(last));
         }
     }
 
@@ -56,9 +64,10 @@ impl Transfer {
             return;
         }
         let chunks = &self.chunks;
-        let waiting = [State::Asked, State::Checking];
+        let waiting = [State::Queued, State::Asked, State::Checking];
         let busy = |page| !chunks.those(chunks.manifest.page_chunks(page), &waiting).is_empty();
         self.pages.insert(page, digests, busy);
+        self.unproven.remove(&page);
     }
 
     /// FILE-10: the root of a file of one chunk is the digest of that chunk.

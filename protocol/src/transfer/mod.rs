@@ -67,6 +67,8 @@ pub struct Transfer {
     /// Pages whose bitmaps differ from those that are stored.
     changed_pages: BTreeSet<u32>,
     record_due: bool,
+    /// Pages of which jobs stood in the queue at the start and whose digests are not here yet.
+    unproven: BTreeSet<u32>,
     /// Chunks that failed verification, by who sent them.
     bad: BTreeMap<i64, u32>,
     bytes_fetched: u64,
@@ -95,6 +97,7 @@ impl Transfer {
             leases: Vec::new(),
             changed_pages: BTreeSet::new(),
             record_due: false,
+            unproven: BTreeSet::new(),
             bad: BTreeMap::new(),
             bytes_fetched: 0,
             bytes_twice: 0,
@@ -124,6 +127,12 @@ impl Transfer {
             self.pages.has(page_of(chunk))
         });
         runs(&open)
+    }
+
+    /// Whether the digests of all chunks that stand in the queue are here: nothing that is leased
+    /// has to wait for them.
+    pub fn is_proven(&self) -> bool {
+        self.unproven.is_empty()
     }
 
     /// FETCH-3, FETCH-4: judges a chunk that came whole. `origin` is any number for who sent it.

@@ -2,7 +2,7 @@
 
 use super::chunks::State;
 use super::{HeldBits, Output, Transfer};
-use crate::ids::{ChunkNo, Millis};
+use crate::ids::Millis;
 use crate::manifest::page_of;
 
 impl Transfer {
@@ -14,7 +14,7 @@ impl Transfer {
             .or_else(|| self.sync(now))
             .or_else(|| self.recheck())
             .or_else(|| self.enqueue())
-            .or_else(|| self.pages.ask().map(Output::NeedDigests))
+            .or_else(|| self.ask_page())
     }
 
     /// FETCH-34: bitmaps follow syncs, and the end of reading back.
@@ -51,7 +51,16 @@ impl Transfer {
         run.map(Output::Recheck)
     }
 
-    /// FETCH-1: fills the window when it is half empty, so that jobs are stored many at a time.
+    /// Jobs that stood in the queue before may be for pages that are not here.
+    fn ask_page(&mut self) -> Option<Output> {
+        for page in self.unproven.clone() {
+            self.need_digests(page);
+        }
+        self.pages.ask().map(Output::NeedDigests)
+    }
+
+    /// FETCH-1: fills the window when it is half empty, so that jobs are stored many at a time. Chunks
+    /// of a page whose digests are not here wait for them: what can be copied is then copied.
     fn enqueue(&mut self) -> Option<Output> {
         let window = self.config.window;
         let mut open = self.chunks.count(State::Queued) + self.chunks.count(State::Asked);
@@ -60,10 +69,14 @@ impl Transfer {
         }
         let mut ranges = Vec::new();
         while open < window {
+            let Some(first) = self.chunks.first(State::Missing) else { break };
+            self.need_digests(page_of(first));
+            if !self.pages.has(page_of(first)) {
+                break;
+            }
             let most = self.config.range.min(window - open);
             let run = self.chunks.take_run(State::Missing, State::Queued, most);
             let Some(range) = run else { break };
-            self.need_digests(page_of(ChunkNo(range.first)));
             open += range.count;
             ranges.push(range);
         }

@@ -104,9 +104,12 @@ fn jobs_end_at_page_boundaries() {
     let mut transfer = bare(PAGE + 2);
     let all_but_two: Vec<u8> = (0..PAGE / 8).map(|b| if b == 511 { 0x3f } else { 0xff }).collect();
     transfer.handle(Millis(0), Input::Held { page: 0, bits: &all_but_two });
-    let jobs = Output::Enqueue(vec![range(PAGE - 2, 2), range(PAGE, 2)]);
-    let pages = [Output::NeedDigests(0), Output::NeedDigests(1)];
-    assert_eq!(outputs(&mut transfer, 0), [[jobs].as_slice(), &pages].concat());
+    assert_eq!(outputs(&mut transfer, 0), [Output::NeedDigests(0)]);
+    give_page(&mut transfer, 0);
+    let jobs = Output::Enqueue(vec![range(PAGE - 2, 2)]);
+    assert_eq!(outputs(&mut transfer, 0), [jobs, Output::NeedDigests(1)]);
+    give_page(&mut transfer, 1);
+    assert_eq!(outputs(&mut transfer, 0), [Output::Enqueue(vec![range(PAGE, 2)])]);
 }
 
 /// FETCH-2: only what is neither here nor in another request is asked for.
@@ -120,6 +123,17 @@ fn wanted_leaves_out_what_is_asked_for_or_here() {
     assert_eq!(transfer.wanted(range(8, u32::MAX)), [range(8, 2)]);
     assert_eq!(transfer.wanted(range(10, 1)), []);
     assert!(transfer.holds(range(1, 1)) && !transfer.holds(range(0, 2)));
+}
+
+/// FETCH-2: a job that stood in the queue has its digests asked for although nobody leases it yet.
+#[test]
+fn queued_chunks_need_their_digests() {
+    let mut transfer = bare(PAGE + 2);
+    transfer.handle(Millis(0), Input::Queued(range(PAGE, 2)));
+    assert!(outputs(&mut transfer, 0).contains(&Output::NeedDigests(1)));
+    assert!(!transfer.is_proven());
+    give_page(&mut transfer, 1);
+    assert!(transfer.is_proven());
 }
 
 /// FETCH-2: nothing is asked for before its digests are here; their page is asked for once.
@@ -140,8 +154,8 @@ fn nothing_is_wanted_without_digests() {
 #[test]
 fn missed_digests_are_asked_for_again() {
     let mut transfer = bare(4);
-    let jobs = Output::Enqueue(vec![range(0, 4)]);
-    assert_eq!(outputs(&mut transfer, 0), [jobs, Output::NeedDigests(0)]);
+    assert_eq!(outputs(&mut transfer, 0), [Output::NeedDigests(0)]);
+    assert_eq!(outputs(&mut transfer, 0), []);
     transfer.handle(Millis(0), Input::NoDigests { page: 0 });
     assert_eq!(transfer.wanted(range(0, 4)), []);
     assert_eq!(outputs(&mut transfer, 0), [Output::NeedDigests(0)]);
@@ -343,11 +357,11 @@ fn a_clean_restart_goes_on_where_it_was() {
 fn suspect_chunks_are_read_back_first() {
     let mut transfer = bare(6);
     transfer.handle(Millis(0), Input::Suspect { page: 0, bits: &[0b11_1110] });
-    let jobs = Output::Enqueue(vec![range(0, 1)]);
-    let first = [recorded(0, &[0b11_1110]), jobs, Output::NeedDigests(0)];
+    let first = [recorded(0, &[0b11_1110]), Output::NeedDigests(0)];
     assert_eq!(outputs(&mut transfer, 0), first);
     give_page(&mut transfer, 0);
-    let checks = [Output::Recheck(range(1, 4)), Output::Recheck(range(5, 1))];
+    let jobs = Output::Enqueue(vec![range(0, 1)]);
+    let checks = [Output::Recheck(range(1, 4)), Output::Recheck(range(5, 1)), jobs];
     assert_eq!(outputs(&mut transfer, 0), checks);
     assert_eq!(transfer.wanted(range(0, 6)), [range(0, 1)]);
     for chunk in 1..6 {
@@ -465,8 +479,10 @@ fn a_page_is_dropped_when_its_chunks_are_held() {
 fn the_largest_file_is_bounded() {
     let mut transfer =
         Transfer::new(Digest([1; 32]), MAX_FILE, TransferConfig::default()).expect("fits");
+    assert_eq!(outputs(&mut transfer, 0), [Output::NeedDigests(0)]);
+    give_page(&mut transfer, 0);
     let said = outputs(&mut transfer, 0);
     let Output::Enqueue(jobs) = &said[0] else { panic!("{said:?}") };
-    assert_eq!((jobs.len(), said.len()), (64, 2));
+    assert_eq!((jobs.len(), said.len()), (64, 1));
     assert!(Transfer::new(Digest([1; 32]), MAX_FILE + 1, TransferConfig::default()).is_err());
 }

@@ -13,7 +13,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::folder::{beside, config, parent, sync_folder};
+use super::folder::{beside, config, sync_folder};
+use crate::durable::folder_of;
 
 /// A folder up to this size is left alone.
 pub(super) const WORTH_BYTES: u64 = 64 << 20;
@@ -40,7 +41,7 @@ fn old(path: &Path) -> PathBuf {
 pub(super) fn settle(path: &Path) -> io::Result<()> {
     if !path.try_exists()? && old(path).try_exists()? {
         fs::rename(old(path), path)?;
-        File::open(parent(path))?.sync_all()?;
+        File::open(folder_of(path))?.sync_all()?;
     }
     for leftover in [rewritten(path), old(path)] {
         if leftover.try_exists()? {
@@ -71,7 +72,7 @@ pub(super) fn copy(db: &::sled::Db, path: &Path) -> Result<(), ::sled::Error> {
 
 /// Puts the copy in the folder's place.
 pub(super) fn swap(path: &Path) -> io::Result<()> {
-    let beside_them = File::open(parent(path))?;
+    let beside_them = File::open(folder_of(path))?;
     fs::rename(path, old(path))?;
     beside_them.sync_all()?;
     fs::rename(rewritten(path), path)?;

@@ -18,6 +18,7 @@ use zotferry_protocol::ids::Millis;
 use super::quiet::quietly;
 use super::records;
 use super::table::Row;
+use crate::durable::folder_of;
 use crate::queue::QueueError;
 
 /// For sled's pages; the window is a few MiB.
@@ -71,11 +72,6 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// The folder that `path` lies in.
-pub(super) fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// One queue at a time has the path: sled's own lock does not cover the moving of folders.
@@ -187,7 +183,7 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
         }
     }
     File::open(path)?.sync_all()?;
-    File::open(parent(path))?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }
 
 /// Bytes that the folder takes on disk.
@@ -209,6 +205,6 @@ pub(super) fn move_aside(path: &Path, now: Millis) -> io::Result<PathBuf> {
         aside = beside(path, &format!(".broken-{stamp}"));
     }
     fs::rename(path, &aside)?;
-    File::open(parent(path))?.sync_all()?;
+    File::open(folder_of(path))?.sync_all()?;
     Ok(aside)
 }

@@ -33,6 +33,7 @@ pub use self::store::SyncFile;
 use self::store::{Store, Ticket};
 use self::table::Table;
 use super::{Accept, Counts, Finish, HeldPage, Job, Kind, Lane, NewJob, Policy, Queue, QueueError};
+use crate::durable;
 
 /// How a queue is opened.
 #[derive(Clone)]
@@ -93,7 +94,7 @@ impl SledQueue {
         options: &Options,
         now: Millis,
     ) -> Result<Opened, QueueError> {
-        fs::create_dir_all(folder::parent(path))?;
+        fs::create_dir_all(durable::folder_of(path))?;
         let lock = Lock::take(path)?;
         compact::settle(path)?;
         let mut rebuilt = Rebuilt::No;
@@ -214,6 +215,16 @@ impl Queue for SledQueue {
 
     fn held(&self, wanted: i64, page: u32) -> Result<Option<Vec<u8>>, QueueError> {
         self.store.read(&records::held_key(wanted, page))
+    }
+
+    fn set_stamp(&self, stamp: u64) -> Result<(), QueueError> {
+        let put = Change::Put(records::STAMP.to_vec(), stamp.to_be_bytes().to_vec());
+        self.change(|_, changes| changes.push(put))
+    }
+
+    fn stamp(&self) -> Result<Option<u64>, QueueError> {
+        let value = self.store.read(records::STAMP)?;
+        Ok(value.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes))
     }
 
     fn forget(&self, wanted: i64) -> Result<(), QueueError> {

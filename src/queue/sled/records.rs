@@ -14,6 +14,8 @@ use crate::queue::{Job, Lane, Task};
 
 /// Says which layout this is, and whose queue: [`FORMAT`], then the catalog's instance id.
 pub(super) const OWNER: &[u8] = b"owner";
+/// The stamp of the last stop, 8 bytes in big-endian order.
+pub(super) const STAMP: &[u8] = b"stamp";
 /// This layout.
 pub(super) const FORMAT: u8 = 1;
 

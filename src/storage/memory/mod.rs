@@ -53,6 +53,11 @@ impl MemoryStorage {
         self.lock().accidents.syncs = times;
     }
 
+    /// Lets the next `times` syncs of partial files fail.
+    pub fn fail_partial_syncs(&self, times: u32) {
+        self.lock().accidents.partial_syncs = times;
+    }
+
     /// Lets the next `times` reads fail, of content and of partial files.
     pub fn fail_reads(&self, times: u32) {
         self.lock().accidents.reads = times;

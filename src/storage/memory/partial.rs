@@ -69,7 +69,7 @@ impl MemoryPartial {
     fn syncing(&self) -> Result<MutexGuard<'_, State>> {
         let mut state = self.alive()?;
         self.phase().usable()?;
-        match state.step(Act::Sync) {
+        match state.step(Act::SyncPartial) {
             Err(error @ StorageError::SyncFailed { .. }) => {
                 *self.phase() = Phase::Abandoned;
                 state.partials.remove(&self.key);

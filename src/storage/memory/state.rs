@@ -38,6 +38,7 @@ pub(super) struct PartialFile {
 pub(super) struct Accidents {
     pub(super) steps_left: Option<u64>,
     pub(super) syncs: u32,
+    pub(super) partial_syncs: u32,
     pub(super) reads: u32,
 }
 
@@ -47,6 +48,7 @@ pub(super) enum Act {
     Read,
     Write,
     Sync,
+    SyncPartial,
 }
 
 impl State {
@@ -63,13 +65,16 @@ impl State {
         self.powered()?;
         let due = match act {
             Act::Read => Some(&mut self.accidents.reads),
-            Act::Sync => Some(&mut self.accidents.syncs),
+            Act::SyncPartial if self.accidents.partial_syncs > 0 => {
+                Some(&mut self.accidents.partial_syncs)
+            }
+            Act::Sync | Act::SyncPartial => Some(&mut self.accidents.syncs),
             Act::Write => None,
         };
         if let Some(times) = due.filter(|times| **times > 0) {
             *times -= 1;
             return Err(match act {
-                Act::Sync => StorageError::SyncFailed {
+                Act::Sync | Act::SyncPartial => StorageError::SyncFailed {
                     what: "memory",
                     source: std::io::Error::other("an accident was ordered"),
                 },

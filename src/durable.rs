@@ -1,0 +1,44 @@
+//! Files that are there after a crash, and open to nobody else.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Writes a new file of mode 0600 and its name in the folder; never over an existing one.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// The folder that `path` lies in; of a bare name, the current one.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_lies_in_the_current_folder() {
+        assert_eq!(folder_of(Path::new("alice.id")), Path::new("."));
+        assert_eq!(folder_of(Path::new("a/alice.id")), Path::new("a"));
+        assert_eq!(folder_of(Path::new("/alice.id")), Path::new("/"));
+    }
+
+    #[test]
+    fn an_existing_file_is_never_written_over() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("key");
+        write_new(&path, b"first").expect("written");
+        let error = write_new(&path, b"second").expect_err("it is there");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).expect("read"), b"first");
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&path.metadata().expect("there").permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -104,7 +104,7 @@ async fn headers_of_a_presentation_are_kept_to() {
         let answer = present("zot-max-bytes", wrong).await;
         assert_eq!(answer.status().as_u16(), 400, "{wrong:?}");
         let text = answer.text().await.unwrap();
-        assert!(text.starts_with("13 bad-field: "), "{wrong:?}: {text}");
+        assert!(text.starts_with("14 bad-field: "), "{wrong:?}: {text}");
     }
     for wrong in ["0", "1:2:3", "0:-1", ":"] {
         assert_eq!(present("zot-resume", wrong).await.status().as_u16(), 400, "{wrong:?}");

@@ -6,7 +6,7 @@
 //! one way in, also where no hub runs (see [`client`]).
 //!
 //! A question is a JSON object posted to a path, an answer a JSON value; what takes long is
-//! answered with lines of JSON ([`lines`]). One file per question, or per family of them.
+//! answered with lines of JSON (see `lines.rs`). One file per question, or per family of them.
 
 mod channels;
 pub mod client;

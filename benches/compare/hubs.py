@@ -86,6 +86,11 @@ class Hub:
         self.local = Local(self.folder)
         return self
 
+    def run(self, *command):
+        """One command beside the hub. What a passphrase costs in memory, it costs this process."""
+        subprocess.run([self.program, "--dir", self.folder, *command], check=True,
+                       stdout=subprocess.DEVNULL, env=os.environ | {"ZOTFERRY_PASSPHRASE": PASSPHRASE})
+
     @property
     def pid(self):
         return self.process.pid
@@ -151,8 +156,8 @@ class Pair:
         local.ask("/channel/new", {"nick": NICK})
         self.origin.put(source)
         self.total = self.origin.status()["channels"][0]["present"]
-        question = {"nick": NICK, "passphrase": PASSPHRASE}
-        self.identity = local.ask("/channel/export", question)["file"]
+        self.identity = self.origin.folder.with_name(f"{self.name}.id")
+        self.origin.run("channel", "export", NICK, self.identity)
         # A new process, so that its peak memory says nothing about the putting.
         self.origin.stop()
         self.origin.start()
@@ -165,8 +170,7 @@ class Pair:
         # The origin stands still until the clone rests, so nothing is fetched before its time.
         os.kill(self.origin.pid, signal.SIGSTOP)
         try:
-            question = {"file": self.identity, "passphrase": PASSPHRASE, "nick": NICK}
-            self.clone.local.ask("/channel/import", question)
+            self.clone.run("channel", "import", self.identity)
             self.clone.pause(True)
         finally:
             os.kill(self.origin.pid, signal.SIGCONT)
@@ -206,6 +210,7 @@ class Pair:
     def remove(self):
         self.drop_clone()
         self.origin.remove()
+        self.identity.unlink(missing_ok=True)
 
 
 def wait(done, patience, pause=0.01):

@@ -348,8 +348,7 @@ def memory(args, stack):
             pair.remove()
     return report.table(["how", "size", "content", "clone, peak RSS MiB", "origin, peak RSS MiB",
                          "wall s"], rows) + (
-        "\n\nThe clone's peak is that of its whole life, the opening of the identity file "
-        "(Argon2id) among it; the origin's is without the putting.")
+        "\n\nThe clone's peak is that of its whole life, the origin's is without the putting.")
 
 
 SCENARIOS = {f.__name__: f for f in (large, small, bad, resume, memory)}

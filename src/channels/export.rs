@@ -13,14 +13,12 @@ use zotferry_protocol::codec;
 use zotferry_protocol::identity::{BaseUrl, PublicKey, SignedLocation, portable_id, site_id};
 use zotferry_protocol::ids::{PortableId, ReplicaId};
 
-use super::sealed::{self, Cost, SealError};
+use super::sealed::{self, SealError, SealKey};
 use super::{ChannelError, Identity, adopt, hubzilla};
 use crate::catalog::{CatalogError, Channel, LocationState, NewLocation, NewSite};
 use crate::hub::{Hub, HubError};
 use crate::keys::{KeyFileError, PrivateKey};
 
-/// Characters in a passphrase at least.
-pub const MIN_PASSPHRASE: usize = 8;
 /// Locations in one file.
 const MAX_LOCATIONS: usize = 64;
 
@@ -33,9 +31,6 @@ pub enum ExportError {
     /// What is in it does not belong together.
     #[error("the identity in the file does not hold together: {0}")]
     Content(String),
-    /// Too short.
-    #[error("a passphrase has at least {MIN_PASSPHRASE} characters")]
-    Short,
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyFileError),
@@ -45,9 +40,6 @@ pub enum ExportError {
     /// The catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// A worker thread was lost.
-    #[error("a worker thread ended: {0}")]
-    Worker(#[from] tokio::task::JoinError),
 }
 
 /// An identity that came out of a file.
@@ -84,11 +76,8 @@ struct Contents {
 pub async fn export(
     hub: &Arc<Hub>,
     channel: &Channel,
-    passphrase: &str,
+    key: &SealKey,
 ) -> Result<Vec<u8>, ExportError> {
-    if passphrase.chars().count() < MIN_PASSPHRASE {
-        return Err(ExportError::Short);
-    }
     let rows = hub.catalog.locations(channel.id).await?;
     let records = rows.iter().filter(|row| !row.foreign);
     let contents = Contents {
@@ -102,9 +91,7 @@ pub async fn export(
             .take(MAX_LOCATIONS)
             .collect(),
     };
-    let passphrase = Zeroizing::new(passphrase.to_owned());
-    let sealing = move || sealed::seal(&contents.bytes(), &passphrase, Cost::STANDARD);
-    Ok(tokio::task::spawn_blocking(sealing).await??)
+    Ok(sealed::seal(&contents.bytes(), key)?)
 }
 
 impl Contents {
@@ -133,15 +120,15 @@ pub fn is_plain(file: &[u8]) -> bool {
     !sealed::is_sealed(file) && file.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
 }
 
-/// The identity in a file. Blocking: takes a good part of a second.
-pub fn open(file: &[u8], passphrase: &str) -> Result<Opened, ExportError> {
+/// The identity in a file; a file whose key lies open needs none.
+pub fn open(file: &[u8], key: Option<&SealKey>) -> Result<Opened, ExportError> {
     if file.len() > sealed::MAX_FILE {
         return Err(SealError::TooLarge(file.len()).into());
     }
     if is_plain(file) {
         return hubzilla::open(file);
     }
-    let secret = sealed::open(file, passphrase)?;
+    let secret = sealed::open(file, key.ok_or(SealError::Passphrase)?)?;
     let contents: Contents =
         codec::decode_owned(&secret).map_err(|e| ExportError::Content(e.to_string()))?;
     Ok(Opened { identity: contents.identity()?, foreign: Vec::new(), plain: false })
@@ -203,12 +190,15 @@ mod tests {
         let here = hub(&dir.path().join("a"), 9001).await;
         let there = hub(&dir.path().join("b"), 9002).await;
         let alice = create(&here, "alice").await.expect("made");
-        let file = export(&here, &alice, "correct horse").await.expect("exported");
-        assert!(matches!(export(&here, &alice, "short").await, Err(ExportError::Short)));
+        assert!(matches!(SealKey::new("short"), Err(SealError::Short)));
+        let key = SealKey::new("correct horse").expect("made");
+        let file = export(&here, &alice, &key).await.expect("exported");
         assert!(!is_plain(&file));
-        let wrong = open(&file, "wrong horse").map(drop).expect_err("wrong");
+        let wrong = SealKey::of(&file, "wrong horse").expect("made");
+        let wrong = open(&file, Some(&wrong)).map(drop).expect_err("wrong");
         assert!(matches!(wrong, ExportError::Seal(SealError::Passphrase)));
-        let opened = open(&file, "correct horse").expect("opens");
+        let key = SealKey::of(&file, "correct horse").expect("made");
+        let opened = open(&file, Some(&key)).expect("opens");
         assert_eq!(opened.identity.locations.len(), 1);
         let clone = import(&there, opened, Some("alice2")).await.expect("imported");
         assert_eq!((clone.portable_id, clone.guid), (alice.portable_id, alice.guid));
@@ -231,7 +221,7 @@ mod tests {
         let hub = hub(&dir.path().join("a"), 9001).await;
         let file = include_bytes!("../../tests/fixtures/hubzilla-identity.json");
         assert!(is_plain(file));
-        let alice = import(&hub, open(file, "").expect("opens"), None).await.expect("imported");
+        let alice = import(&hub, open(file, None).expect("opens"), None).await.expect("imported");
         let locations = hub.catalog.locations(alice.id).await.expect("read");
         let foreign: Vec<_> =
             locations.iter().filter(|l| l.foreign).map(|l| l.url.as_str()).collect();
@@ -244,7 +234,7 @@ mod tests {
     fn parts_of_different_channels_are_refused() {
         let contents = || {
             let file = include_bytes!("../../tests/fixtures/hubzilla-identity.json");
-            let identity = open(file, "").expect("opens").identity;
+            let identity = open(file, None).expect("opens").identity;
             Contents {
                 channel: portable_id(&identity.guid, identity.key.public()),
                 guid: identity.guid,

@@ -24,7 +24,7 @@ use crate::hub::{CallError, Hub, HubError};
 use crate::keys::{KeyFileError, PrivateKey};
 use crate::packets::place;
 
-pub use sealed::SealError;
+pub use sealed::{SealError, SealKey};
 
 /// Everything that makes a hub a clone of a channel.
 pub struct Identity {

@@ -14,11 +14,15 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::rand;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// The largest file that is read, in bytes.
 pub(super) const MAX_FILE: usize = 1 << 20;
+
+/// Characters in the passphrase of a new file at least.
+const MIN_PASSPHRASE: usize = 8;
 
 const MAGIC: &[u8; 12] = b"zotferry-id\n";
 const VERSION: u8 = 1;
@@ -33,6 +37,9 @@ pub enum SealError {
     /// Larger than any.
     #[error("an identity file has at most 1 MiB, this one has {0} bytes")]
     TooLarge(usize),
+    /// A passphrase for a new file that is easily guessed.
+    #[error("a passphrase has at least {MIN_PASSPHRASE} characters")]
+    Short,
     /// Something else.
     #[error("this is not an identity file")]
     Foreign,
@@ -57,19 +64,19 @@ pub enum SealError {
 }
 
 /// How much work a guess costs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cost {
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Cost {
     /// Memory in KiB.
-    pub(super) memory: u32,
+    memory: u32,
     /// Passes over it.
-    pub(super) passes: u32,
+    passes: u32,
     /// Lanes.
-    pub(super) lanes: u32,
+    lanes: u32,
 }
 
 impl Cost {
     /// RFC 9106, section 4, the second choice, with one lane: 64 MiB, three passes.
-    pub(super) const STANDARD: Self = Self { memory: 64 << 10, passes: 3, lanes: 1 };
+    const STANDARD: Self = Self { memory: 64 << 10, passes: 3, lanes: 1 };
     /// The most that is done for a file from elsewhere: 256 MiB.
     const MOST: Self = Self { memory: 256 << 10, passes: 16, lanes: 16 };
 
@@ -84,25 +91,85 @@ impl Cost {
     }
 }
 
-/// Encrypts a secret. Takes a good part of a second, on purpose.
-pub(super) fn seal(secret: &[u8], passphrase: &str, cost: Cost) -> Result<Vec<u8>, SealError> {
-    let mut random = [0; SALT + NONCE];
-    rand::fill(&mut random).map_err(|e| SealError::Derive(e.to_string()))?;
+/// A key made from a passphrase, and how it was made: what a file is sealed under.
+///
+/// Making one takes a good part of a second and much memory, on purpose; so it is made by whoever asks
+/// for the passphrase, and a hub is given the key.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SealKey {
+    cost: Cost,
+    salt: [u8; SALT],
+    key: Secret,
+}
+
+/// 32 bytes that are wiped when they are dropped.
+#[derive(Clone)]
+struct Secret(Zeroizing<[u8; 32]>);
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Zeroizing::new(Deserialize::deserialize(deserializer)?)))
+    }
+}
+
+impl SealKey {
+    /// For a new file. Blocking.
+    pub fn new(passphrase: &str) -> Result<Self, SealError> {
+        if passphrase.chars().count() < MIN_PASSPHRASE {
+            return Err(SealError::Short);
+        }
+        Self::with_cost(passphrase, Cost::STANDARD)
+    }
+
+    fn with_cost(passphrase: &str, cost: Cost) -> Result<Self, SealError> {
+        let mut salt = [0; SALT];
+        rand::fill(&mut salt).map_err(|e| SealError::Derive(e.to_string()))?;
+        Self::derive(passphrase, salt, cost)
+    }
+
+    /// For a file that is there. Blocking.
+    pub fn of(file: &[u8], passphrase: &str) -> Result<Self, SealError> {
+        let sealed = Sealed::read(file)?;
+        Self::derive(passphrase, sealed.salt, sealed.cost)
+    }
+
+    fn derive(passphrase: &str, salt: [u8; SALT], cost: Cost) -> Result<Self, SealError> {
+        let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
+        let mut key = Zeroizing::new([0; 32]);
+        argon
+            .hash_password_into(passphrase.as_bytes(), &salt, &mut *key)
+            .map_err(|e| SealError::Derive(e.to_string()))?;
+        Ok(Self { cost, salt, key: Secret(key) })
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new_from_slice(&*self.key.0).expect("32 bytes are a key")
+    }
+}
+
+/// Encrypts a secret.
+pub(super) fn seal(secret: &[u8], key: &SealKey) -> Result<Vec<u8>, SealError> {
+    let mut nonce = [0; NONCE];
+    rand::fill(&mut nonce).map_err(|e| SealError::Derive(e.to_string()))?;
     let mut file = Vec::with_capacity(HEAD + secret.len() + 16 + CHECK);
     file.extend_from_slice(MAGIC);
     file.push(VERSION);
-    for number in [cost.memory, cost.passes, cost.lanes] {
+    for number in [key.cost.memory, key.cost.passes, key.cost.lanes] {
         file.extend_from_slice(&number.to_be_bytes());
     }
-    file.extend_from_slice(&random);
+    file.extend_from_slice(&key.salt);
+    file.extend_from_slice(&nonce);
     let length = u32::try_from(secret.len() + 16).map_err(|_| SealError::TooLarge(secret.len()))?;
     file.extend_from_slice(&length.to_be_bytes());
-    let (salt, nonce) = random.split_at(SALT);
     let payload = Payload { msg: secret, aad: &file };
-    let sealed = cipher(passphrase, salt, cost)?
-        .encrypt(XNonce::from_slice(nonce), payload)
-        .map_err(|e| SealError::Derive(e.to_string()))?;
-    file.extend_from_slice(&sealed);
+    let sealed = key.cipher().encrypt(XNonce::from_slice(&nonce), payload);
+    file.extend_from_slice(&sealed.map_err(|e| SealError::Derive(e.to_string()))?);
     file.extend_from_slice(&Sha256::digest(&file));
     if file.len() > MAX_FILE {
         return Err(SealError::TooLarge(file.len()));
@@ -116,29 +183,21 @@ pub(super) fn is_sealed(file: &[u8]) -> bool {
 }
 
 /// Decrypts a file.
-pub(super) fn open(file: &[u8], passphrase: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+pub(super) fn open(file: &[u8], key: &SealKey) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let sealed = Sealed::read(file)?;
     let payload = Payload { msg: sealed.ciphertext, aad: sealed.head };
-    let secret = cipher(passphrase, sealed.salt, sealed.cost)?
+    let secret = key
+        .cipher()
         .decrypt(XNonce::from_slice(sealed.nonce), payload)
         .map_err(|_| SealError::Passphrase)?;
     Ok(Zeroizing::new(secret))
-}
-
-fn cipher(passphrase: &str, salt: &[u8], cost: Cost) -> Result<XChaCha20Poly1305, SealError> {
-    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
-    let mut key = Zeroizing::new([0; 32]);
-    argon
-        .hash_password_into(passphrase.as_bytes(), salt, &mut *key)
-        .map_err(|e| SealError::Derive(e.to_string()))?;
-    Ok(XChaCha20Poly1305::new_from_slice(&*key).expect("32 bytes are a key"))
 }
 
 /// A file that is whole.
 struct Sealed<'a> {
     head: &'a [u8],
     cost: Cost,
-    salt: &'a [u8],
+    salt: [u8; SALT],
     nonce: &'a [u8],
     ciphertext: &'a [u8],
 }
@@ -162,6 +221,7 @@ impl<'a> Sealed<'a> {
             passes: number(&numbers[4..8]),
             lanes: number(&numbers[8..]),
         };
+        let salt = salt.try_into().expect("as long as a salt");
         Ok(Self { head, cost, salt, nonce, ciphertext })
     }
 }
@@ -193,7 +253,11 @@ mod tests {
     const WEAK: Cost = Cost { memory: 8, passes: 1, lanes: 1 };
 
     fn example() -> Vec<u8> {
-        seal(b"secret", "correct horse", WEAK).expect("sealed")
+        seal(b"secret", &SealKey::with_cost("correct horse", WEAK).expect("made")).expect("sealed")
+    }
+
+    fn open(file: &[u8], passphrase: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        super::open(file, &SealKey::of(file, passphrase)?)
     }
 
     fn checked(mut file: Vec<u8>) -> Vec<u8> {

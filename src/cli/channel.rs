@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
+use zotferry::channels::SealKey;
 use zotferry::channels::export::is_plain;
 use zotferry::local::client::Client;
-use zotferry::local::{ChannelInfo, ExportChannel, ImportChannel, ListChannels, MakeChannel};
+use zotferry::local::{
+    ChannelInfo, ExportChannel, ImportChannel, Imported, ListChannels, MakeChannel,
+};
 use zotferry::text::visible;
 
 use super::exit::{Exit, Failure};
@@ -114,8 +117,9 @@ impl Export {
             return Err(Failure::failed(format!("{file} exists already; nothing was written")));
         }
         let client = Client::running_or_resting(dir).await?;
-        let passphrase = self.passphrase.choose()?.to_string().into();
-        let exported = client.ask(&ExportChannel { nick: self.nick, passphrase }).await;
+        // Made here: a hub keeps little memory.
+        let key = SealKey::new(&self.passphrase.choose()?).map_err(Failure::failed)?;
+        let exported = client.ask(&ExportChannel { nick: self.nick, key }).await;
         client.close().await?;
         let file = STANDARD.decode(exported?.file).map_err(Failure::failed)?;
         write_secret(&self.file, &file)?;
@@ -129,15 +133,9 @@ impl Import {
     async fn run(self, dir: &Path) -> Result<Exit, Failure> {
         let file = std::fs::read(&self.file).map_err(|e| Failure::file(&self.file, &e))?;
         let client = Client::running_or_resting(dir).await?;
-        let passphrase = match is_plain(&file) {
-            true => String::new().into(),
-            false => self.passphrase.recall()?.to_string().into(),
-        };
-        let question = ImportChannel { file: STANDARD.encode(file), passphrase, nick: self.nick };
-        let imported = client.ask(&question).await;
+        let imported = self.ask(&client, &file).await;
         client.close().await?;
-        let imported = imported.map_err(|error| {
-            let Failure { exit, text } = error.into();
+        let imported = imported.map_err(|Failure { exit, text }| {
             Failure::new(exit, format!("{}: {text}", output::path(&self.file)))
         })?;
         if let Some(warning) = imported.warning {
@@ -145,5 +143,17 @@ impl Import {
         }
         show(&imported.channel);
         Ok(Exit::Done)
+    }
+
+    async fn ask(&self, client: &Client, file: &[u8]) -> Result<Imported, Failure> {
+        let key = match is_plain(file) {
+            true => None,
+            false => {
+                let key = SealKey::of(file, &self.passphrase.recall()?);
+                Some(key.map_err(Failure::failed)?)
+            }
+        };
+        let file = STANDARD.encode(file);
+        Ok(client.ask(&ImportChannel { file, key, nick: self.nick.clone() }).await?)
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{Ask, Failure, Local};
 use crate::catalog::Channel;
-use crate::channels::{self, export};
+use crate::channels::{self, SealKey, export};
 
 /// Makes a channel that lives on this hub alone.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,8 +29,8 @@ pub struct ListChannels {}
 pub struct ExportChannel {
     /// Which channel.
     pub nick: String,
-    /// What opens the file.
-    pub passphrase: Zeroized,
+    /// What the file is sealed under.
+    pub key: SealKey,
 }
 
 /// Makes this hub a clone of the channel in a file.
@@ -38,27 +38,10 @@ pub struct ExportChannel {
 pub struct ImportChannel {
     /// The file, in base64.
     pub file: String,
-    /// What opens it.
-    pub passphrase: Zeroized,
+    /// What opens it; `None` when its key lies open.
+    pub key: Option<SealKey>,
     /// Its name here; `None`: the one in the file.
     pub nick: Option<String>,
-}
-
-/// Text that is wiped from memory when it is dropped.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub struct Zeroized(Zeroizing<String>);
-
-impl From<String> for Zeroized {
-    fn from(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-}
-
-impl From<Zeroized> for String {
-    fn from(text: Zeroized) -> Self {
-        text.0.to_string()
-    }
 }
 
 /// A channel of a hub.
@@ -136,7 +119,7 @@ pub(super) async fn export(
     Json(ask): Json<ExportChannel>,
 ) -> Result<Json<Exported>, Failure> {
     let channel = local.channel(&ask.nick).await?;
-    let file = export::export(&local.hub, &channel, &ask.passphrase.0).await?;
+    let file = export::export(&local.hub, &channel, &ask.key).await?;
     Ok(Json(Exported { file: STANDARD.encode(file) }))
 }
 
@@ -145,9 +128,7 @@ pub(super) async fn import(
     Json(ask): Json<ImportChannel>,
 ) -> Result<Json<Imported>, Failure> {
     let file = Zeroizing::new(STANDARD.decode(&ask.file).map_err(Failure::failed)?);
-    let passphrase = ask.passphrase;
-    let opening = move || export::open(&file, &passphrase.0);
-    let opened = tokio::task::spawn_blocking(opening).await??;
+    let opened = export::open(&file, ask.key.as_ref())?;
     let warning = opened.plain.then(|| PLAIN.to_owned());
     let channel = export::import(&local.hub, opened, ask.nick.as_deref()).await?;
     Ok(Json(Imported { channel: info(&local, &channel).await?, warning }))

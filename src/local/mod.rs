@@ -36,7 +36,6 @@ use crate::receiver::Receiver;
 
 pub use channels::{
     ChannelInfo, ExportChannel, Exported, ImportChannel, Imported, ListChannels, MakeChannel,
-    Zeroized,
 };
 pub use control::{Paused, Retried, Retry, SetPaused};
 pub use failure::{Failure, Kind};

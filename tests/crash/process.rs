@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use zotferry::channels::SealKey;
 use zotferry::hub::Hub;
 use zotferry::local::client::Client;
 use zotferry::local::{CloneState, ExportChannel, ImportChannel, MakeChannel, StatusOf};
@@ -129,10 +130,10 @@ pub(crate) async fn two_hubs(dir: &Path) -> (HubProcess, HubProcess) {
     let origin = new_hub(&dir.join("origin")).await;
     let clone = new_hub(&dir.join("clone")).await;
     origin.client.ask(&MakeChannel { nick: "alice".into() }).await.unwrap();
-    let passphrase = "correct horse battery staple";
-    let export = ExportChannel { nick: "alice".into(), passphrase: passphrase.to_owned().into() };
+    let key = SealKey::new("correct horse battery staple").unwrap();
+    let export = ExportChannel { nick: "alice".into(), key: key.clone() };
     let file = origin.client.ask(&export).await.unwrap().file;
-    let import = ImportChannel { file, passphrase: passphrase.to_owned().into(), nick: None };
+    let import = ImportChannel { file, key: Some(key), nick: None };
     clone.client.ask(&import).await.unwrap();
     let started = Instant::now();
     loop {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
+use zotferry::channels::SealKey;
 use zotferry::local::{self, CloneState, ExportChannel, ImportChannel, MakeChannel, Status};
 
 use super::exit::{Exit, Failure};
@@ -179,9 +180,10 @@ impl Demo {
 /// What the first hub has is made known to the second, as an owner would do it.
 async fn introduce(origin: &Node, clone: &Node) -> Result<(), Failure> {
     let passphrase = uuid::Uuid::new_v4().to_string();
-    let question = ExportChannel { nick: NICK.into(), passphrase: passphrase.clone().into() };
+    let key = SealKey::new(&passphrase).map_err(Failure::failed)?;
+    let question = ExportChannel { nick: NICK.into(), key: key.clone() };
     let file = origin.client.ask(&question).await?.file;
-    let question = ImportChannel { file, passphrase: passphrase.into(), nick: None };
+    let question = ImportChannel { file, key: Some(key), nick: None };
     clone.client.ask(&question).await?;
     Ok(())
 }

@@ -50,7 +50,9 @@ impl RequestSize {
     /// so small that the connections finish together (guided self-scheduling).
     pub(super) fn next(&self, config: &PacingConfig, remaining: u64, level: u32) -> u64 {
         let worth = |rate: u64| rate.saturating_mul(config.request_ms) / 1000;
-        let share = remaining / (2 * u64::from(level));
+        // A share smaller than a quarter of a second is signed and asked for longer than it is under way.
+        let least = self.rate.map_or(0, |rate| worth(rate) / 16);
+        let share = (remaining / (2 * u64::from(level))).max(least);
         self.rate
             .map_or(config.request_first, worth)
             .min(self.accepted)

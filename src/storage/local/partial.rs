@@ -24,6 +24,9 @@ use super::tree::Tree;
 
 /// Most bytes in one write: larger ones stall in the page cache (measured, ARCHITECTURE.md).
 const PIECE: usize = 256 << 10;
+/// Bytes whose write-back is started together: a hint for every chunk costs more (measured,
+/// ARCHITECTURE.md).
+const WRITE_BACK: u64 = 8 << 20;
 /// Most slices in one write; far below the system's limit of 1024.
 const SLICES: usize = 64;
 /// Buffer for copying where the system cannot.
@@ -140,12 +143,17 @@ impl LocalPartial {
         Ok(())
     }
 
-    /// Starts write-back now, so that the sync at the end finds little to do. A hint: its failure
-    /// costs time only, and a failed write-back is reported by the sync.
+    /// Starts write-back of the blocks that end in what was just written, so that the sync at the
+    /// end finds little to do. A hint: its failure costs time only, what lies on a seam of two
+    /// writers waits for the sync, and a failed write-back is reported there.
     fn write_back(&self, offset: u64, len: u64) {
-        if let Err(errno) =
-            rustix::fs::fadvise(&self.file, offset, NonZeroU64::new(len), Advice::DontNeed)
-        {
+        let (begin, end) = (offset - offset % WRITE_BACK, offset + len);
+        let end = if end == self.size() { end } else { end - end % WRITE_BACK };
+        if end <= begin {
+            return;
+        }
+        let len = NonZeroU64::new(end - begin);
+        if let Err(errno) = rustix::fs::fadvise(&self.file, begin, len, Advice::DontNeed) {
             tracing::debug!(%errno, "early write-back is not available");
         }
     }

@@ -6,8 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use zotferry::channels::SealKey;
-use zotferry::channels::export::is_plain;
-use zotferry::local::client::Client;
+use zotferry::channels::export::{ExportError, is_plain};
+use zotferry::local::{
+    self,
+    client::{Client, ClientError},
+};
 use zotferry::local::{
     ChannelInfo, ExportChannel, ImportChannel, Imported, ListChannels, MakeChannel,
 };
@@ -150,7 +153,8 @@ impl Import {
             true => None,
             false => {
                 let key = SealKey::of(file, &self.passphrase.recall()?);
-                Some(key.map_err(Failure::failed)?)
+                let failed = |error| local::Failure::from(ExportError::from(error));
+                Some(key.map_err(|error| ClientError::from(failed(error)))?)
             }
         };
         let file = STANDARD.encode(file);

@@ -26,7 +26,7 @@ use super::tree::Tree;
 const PIECE: usize = 256 << 10;
 /// Bytes whose write-back is started together: a hint for every chunk costs more (measured,
 /// ARCHITECTURE.md).
-const WRITE_BACK: u64 = 8 << 20;
+const WRITE_BACK: u64 = 2 << 20;
 /// Most slices in one write; far below the system's limit of 1024.
 const SLICES: usize = 64;
 /// Buffer for copying where the system cannot.

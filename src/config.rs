@@ -55,19 +55,11 @@ pub struct Transfer {
     pub max_connections: u32,
     /// A response that brings nothing for so many seconds is given up.
     pub stall_seconds: u64,
-    /// Bytes received but not yet on disk, all transfers together.
-    pub buffer_mib: u32,
 }
 
 impl Default for Transfer {
     fn default() -> Self {
-        Self {
-            streaming: true,
-            connections: 4,
-            max_connections: 32,
-            stall_seconds: 30,
-            buffer_mib: 16,
-        }
+        Self { streaming: true, connections: 4, max_connections: 32, stall_seconds: 30 }
     }
 }
 
@@ -151,8 +143,8 @@ impl Config {
         {
             return Err("transfer.connections: 1 to max_connections, which is 1 to 64".into());
         }
-        if t.stall_seconds == 0 || t.buffer_mib < 4 {
-            return Err("transfer: stall_seconds at least 1, buffer_mib at least 4".into());
+        if t.stall_seconds == 0 {
+            return Err("transfer: stall_seconds is at least 1".into());
         }
         if self.limits.max_attempts == 0 || self.limits.backoff_ms == 0 {
             return Err("limits: max_attempts and backoff_ms at least 1".into());

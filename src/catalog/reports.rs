@@ -73,7 +73,8 @@ impl Catalog {
         let mut tx = self.begin().await?;
         sqlx::query(
             "INSERT INTO present_at (channel, site, root, at)
-             SELECT ?1, ?2, unhex(value), ?4 FROM json_each(?3) WHERE true
+             SELECT ?1, ?2, unhex(value), ?4 FROM json_each(?3)
+             WHERE EXISTS (SELECT 1 FROM data WHERE channel = ?1 AND root = unhex(value))
              ON CONFLICT (channel, root, site) DO UPDATE SET at = excluded.at",
         )
         .bind(channel)

@@ -63,6 +63,7 @@ impl CallError {
         match self {
             Self::Refused { code, .. } => code.retry(),
             Self::Transport(TransportError::Forbidden(..)) => Retry::Never,
+            // QUEUE-13: what a name resolves to changes, and is not signed.
             _ => Retry::Later,
         }
     }

@@ -29,7 +29,19 @@ pub(super) async fn receive(
         place(hub, caller.channel.id, &verified).await.map_err(|e| unavailable(&e))?;
     }
     hub.wake(caller.site.id).await.map_err(|e| unavailable(&e))?;
+    catch_up(hub, caller).await.map_err(|e| unavailable(&e))?;
     known(hub, caller.channel.id).await
+}
+
+/// QUEUE-15: a clone that was away so long that its deliveries were given up is told what it missed.
+async fn catch_up(hub: &Hub, caller: &Caller) -> Result<(), CallError> {
+    let location = hub.catalog.location(caller.channel.id, caller.site.id).await?;
+    if location.is_some_and(|l| !l.deleted && l.state == LocationState::Listed) {
+        let lane = Lane { channel: caller.channel.id, site: caller.site.id };
+        hub.push_keyed(lane, Task::Deliver).await?;
+        hub.push_keyed(lane, Task::Report).await?;
+    }
+    Ok(())
 }
 
 /// All the signed records of a channel that this hub holds.

@@ -143,7 +143,8 @@ impl MemoryQueue {
         entry.job.attempts += 1;
         if entry.job.attempts < self.policy.max_attempts {
             let delay = self.policy.delay(self.seed, entry.job.id, entry.job.attempts);
-            entry.job.not_before = not_before.unwrap_or(now.plus(delay));
+            let own = now.plus(delay);
+            entry.job.not_before = not_before.map_or(own, |wish| wish.max(own));
             entry.state = State::Waiting;
         }
     }

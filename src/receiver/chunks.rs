@@ -9,7 +9,7 @@ use bytes::Bytes;
 use zotferry_protocol::ids::ChunkNo;
 use zotferry_protocol::manifest::{ChunkRange, Manifest};
 use zotferry_protocol::packets::{ChunkItem, ChunkRequest, MAX_CHUNKS_ASKED, MAX_ITEMS};
-use zotferry_protocol::refusal::{CodeNumber, Retry};
+use zotferry_protocol::refusal::CodeNumber;
 
 use super::exchange::{Ended, Exchange, Expected, Taker};
 use super::file::ActiveFile;
@@ -50,8 +50,6 @@ pub(super) enum Outcome {
     Failed(CallError),
     /// Bytes that did not match, an item that was refused, or a disk that would not write.
     Trouble(String),
-    /// The origin will not give it.
-    Never(String),
 }
 
 impl Outcome {
@@ -60,7 +58,6 @@ impl Outcome {
             Self::Again => Finish::Release,
             Self::Failed(error) => finish(error, receiver.hub.clock.now()),
             Self::Trouble(reason) => Finish::Retry { reason: reason.clone(), not_before: None },
-            Self::Never(reason) => Finish::Dead { reason: reason.clone() },
         }
     }
 
@@ -123,12 +120,9 @@ async fn ask(
     let exchange = Exchange { hub, peer, channel: &channel, request, expected };
     let ended = exchange.run(run, &mut taker).await;
     let found = taker.sink.finish().await;
-    let refused = taker.refused.into_iter().filter_map(|(item, code, text)| {
-        let outcome = match code.retry() {
-            Retry::Never => Outcome::Never(text),
-            Retry::Later | Retry::Elsewhere => Outcome::Trouble(text),
-        };
-        Some((*wanted.get(item as usize)?, outcome))
+    let refused = taker.refused.into_iter().filter_map(|(item, text)| {
+        // REF-5: frames are not signed, so whatever one says ends nothing.
+        Some((*wanted.get(item as usize)?, Outcome::Trouble(text)))
     });
     let outcome = match ended {
         Ended::Failed(error) => Outcome::Failed(error),
@@ -173,7 +167,7 @@ fn list(parts: &[Part]) -> (Vec<ChunkItem>, Vec<Expected>, Vec<Arc<ActiveFile>>)
 
 struct ToSink {
     sink: Sink,
-    refused: Vec<(u32, CodeNumber, String)>,
+    refused: Vec<(u32, String)>,
 }
 
 impl Taker for ToSink {
@@ -183,7 +177,7 @@ impl Taker for ToSink {
 
     fn refused(&mut self, item: u32, code: CodeNumber, text: String) {
         let text = format!("the origin refuses: {code}: {}", crate::text::visible(&text));
-        self.refused.push((item, code, text));
+        self.refused.push((item, text));
     }
 }
 

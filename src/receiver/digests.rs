@@ -26,7 +26,11 @@ pub(super) fn fetch(receiver: &Arc<Receiver>, file: &Arc<ActiveFile>, page: u32)
         let mut pause = 500;
         while !file.is_over() {
             let comeback = file.hub.comebacks.notified();
-            match obtain(&file, page).await {
+            let obtained = tokio::select! {
+                obtained = obtain(&file, page) => obtained,
+                () = file.leaving() => break,
+            };
+            match obtained {
                 Ok(digests) => {
                     let copied = reuse::copy(&file, page, digests.clone()).await;
                     // In one go: nobody may ask meanwhile for what was copied.

@@ -228,7 +228,9 @@ impl Exchange<'_> {
     ) -> Option<Presented> {
         match event {
             FrameEvent::Header { item, chunk, offset, len } => {
-                let next = self.expected.get(at.next)?;
+                let Some(next) = self.expected.get(at.next) else {
+                    return Some(self.garbled(&"a frame after all that was asked for"));
+                };
                 let fits = (item, chunk, offset) == (next.item, next.chunk.0, at.bytes)
                     && offset.checked_add(len).is_some_and(|end| end <= next.len);
                 if !fits {

@@ -22,7 +22,7 @@ use crate::catalog::Data;
 use crate::chunker::{Assembly, ChunkSink, ChunkerError, FilledChunk};
 use crate::hub::{Capability, Hub};
 use crate::queue::{Finish, HeldPage, Job, Lane, NewJob, Task};
-use crate::storage::Retry;
+use crate::storage::{Retry, StorageError};
 
 /// Jobs into which a file is cut at least, so that many connections find work.
 const JOBS: u32 = 256;
@@ -79,6 +79,10 @@ impl ActiveFile {
         let assembly = Assembly::open(&*hub.storage, data.root, *transfer.manifest())?;
         if assembly.resumed() {
             restore(hub, &data, &mut transfer)?;
+        } else {
+            // What was recorded of a partial file that is gone must not count for its successor.
+            let forgotten = hub.queue.forget(data.id).map_err(std::io::Error::other);
+            forgotten.map_err(StorageError::io("forgetting a partial file that is gone"))?;
         }
         for queued in hub.queue.window(data.id) {
             transfer.handle(hub.clock.now(), Input::Queued(queued));

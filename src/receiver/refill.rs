@@ -205,6 +205,8 @@ impl Receiver {
         }
         self.hub.metrics.bytes_copied.add(data.size);
         self.arrived(&[(data.id, data.channel)]).await?;
+        let (queue, wanted) = (Arc::clone(&self.hub.queue), data.id);
+        tokio::task::spawn_blocking(move || queue.forget(wanted)).await??;
         Ok(true)
     }
 

@@ -18,7 +18,7 @@ use crate::chunker::ChunkSink;
 use crate::hub::Hub;
 
 /// Pieces that may wait for the worker: about 1 MiB.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 
 /// The next bytes of a chunk.
 pub(super) struct Piece {

@@ -134,13 +134,20 @@ impl Transport {
         let status = response.status();
         let is_packet = content_type(&response) == Some(PACKET_TYPE);
         let retry_after = retry_after(&response);
-        let mut body = Vec::new();
-        while let Some(piece) = self.next(&mut response).await? {
-            if body.len() + piece.len() > MAX_PACKET {
-                return Err(TransportError::Broken("the answer is too long".into()));
+        let reading = async {
+            let mut body = Vec::new();
+            while let Some(piece) = self.next(&mut response).await? {
+                if body.len() + piece.len() > MAX_PACKET {
+                    return Err(TransportError::Broken("the answer is too long".into()));
+                }
+                body.extend_from_slice(&piece);
             }
-            body.extend_from_slice(&piece);
-        }
+            Ok(body)
+        };
+        // Who sends a packet byte by byte does not hold up what is to be told to others.
+        let whole = self.stall * 2;
+        let body = tokio::time::timeout(whole, reading).await;
+        let body = body.map_err(|_| TransportError::Stalled(whole.as_secs()))??;
         Ok(Answer { status, packet: is_packet.then_some(body), retry_after })
     }
 
@@ -159,8 +166,6 @@ impl Transport {
         let cause = root_cause(error);
         if error.is_timeout() {
             TransportError::Stalled(self.stall.as_secs())
-        } else if cause.starts_with(address::REFUSED) {
-            TransportError::Forbidden(url.clone(), cause)
         } else {
             TransportError::Broken(format!("{url}: {cause}"))
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::http::{HeaderMap, Response};
 use zotferry_protocol::frames::Resume;
 use zotferry_protocol::refusal::{Code, Refusal};
@@ -16,11 +17,24 @@ use crate::transport::{MAX_BYTES_HEADER, PACKET_TYPE, RESUME_HEADER};
 pub(super) async fn post(
     State(hub): State<Arc<Hub>>,
     headers: HeaderMap,
-    bytes: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
-    match presentation(&headers, bytes) {
+    let presented = body
+        .map_err(|rejection| refuse_body(&rejection))
+        .and_then(|bytes| presentation(&headers, bytes));
+    match presented {
         Ok(presentation) => respond(receive(&hub, presentation).await),
         Err(refusal) => hint(&refusal),
+    }
+}
+
+/// PKT-3, REF-3: a body beyond the limit is not read to its end, so nobody knows who sent it.
+fn refuse_body(rejection: &BytesRejection) -> Refusal {
+    match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            Code::TooLarge.into()
+        }
+        _ => Refusal::with(Code::Malformed, "the body was cut off"),
     }
 }
 

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use zotferry::catalog::LocationState;
 use zotferry::channels;
 use zotferry::hub::CallError;
-use zotferry::transport::FRAMES_TYPE;
+use zotferry::transport::{FRAMES_TYPE, PACKET_TYPE};
+use zotferry_protocol::codec::MAX_PACKET;
 use zotferry_protocol::envelope::open;
 use zotferry_protocol::frames::{FrameEvent, FrameReader};
 use zotferry_protocol::identity::BaseUrl;
@@ -74,6 +75,21 @@ async fn a_hub_says_what_it_speaks() {
     let (named, status) = streams(&hub).await;
     assert!(named.is_null(), "{named}");
     assert!([401, 404].contains(&status), "{status}");
+}
+
+/// PKT-3, REF-3: a body that is too large gets the hint that says so, whatever is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_beyond_the_limit_is_too_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = TestHub::build(dir.path(), "hub", Setup::default()).await;
+    let url = hub.hub().config.url.join("/zot");
+    for (size, hint) in [(MAX_PACKET + 1, "11 too-large: "), (MAX_PACKET, "10 malformed: ")] {
+        let post = reqwest::Client::new().post(url.as_str()).body(vec![0xc1; size]);
+        let answer = post.header("content-type", PACKET_TYPE).send().await.unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        assert_eq!(status, if size > MAX_PACKET { 413 } else { 400 }, "{text}");
+        assert!(text.starts_with(hint), "{text}");
+    }
 }
 
 /// FETCH-22, FETCH-23, FETCH-24: frames come with 200, stop at what the asker allows, and a header of another form

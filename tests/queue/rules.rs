@@ -166,6 +166,13 @@ fn retries_back_off(backend: &mut dyn Backend) {
     let other = queue.lease(at(now), &|_, task| task.wanted() == [2], 1).unwrap().remove(0);
     queue.commit(&[(other.id, told)], &[], at(now)).unwrap();
     assert_eq!(queue.next_due(at(now)), Some(at(70_000)));
+    // QUEUE-12: a wish for less than the own pause does not shorten it.
+    let again = queue.lease(at(70_000), &|_, task| task.wanted() == [2], 1).unwrap().remove(0);
+    let soon = Finish::Retry { reason: "503".into(), not_before: Some(at(70_001)) };
+    queue.commit(&[(again.id, soon)], &[], at(70_000)).unwrap();
+    let mine = |now| queue.lease(at(now), &|_, task| task.wanted() == [2], 1).unwrap();
+    assert!(mine(70_050).is_empty());
+    assert_eq!(mine(71_000).len(), 1);
 }
 
 fn last_attempt_kills(backend: &mut dyn Backend) {

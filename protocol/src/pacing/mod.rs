@@ -201,7 +201,7 @@ impl Pacer {
             How::TooLarge => self.request.too_large(&self.config, self.climb.level()),
             How::TooMany { retry_after } | How::Unavailable { retry_after } => {
                 let first = self.config.pause.ceiling(self.barren);
-                self.pause(now, retry_after.unwrap_or(first));
+                self.pause(now, retry_after.map_or(first, |wish| wish.max(first)));
                 self.trouble(now);
             }
             How::Limit | How::Cut | How::Stalled | How::TimedOut => {

@@ -187,7 +187,9 @@ impl Table {
                     row.job.attempts += 1;
                     if row.job.attempts < policy.max_attempts {
                         let delay = policy.delay(seed, id, row.job.attempts);
-                        row.job.not_before = not_before.unwrap_or(now.plus(delay));
+                        // QUEUE-12: a wish may lengthen the pause; it shortens none.
+                        let own = now.plus(delay);
+                        row.job.not_before = not_before.map_or(own, |wish| wish.max(own));
                         row.state = State::Waiting;
                     }
                 }

@@ -74,7 +74,8 @@ impl Catalog {
         sqlx::query(
             "INSERT INTO present_at (channel, site, root, at)
              SELECT ?1, ?2, unhex(value), ?4 FROM json_each(?3)
-             WHERE EXISTS (SELECT 1 FROM data WHERE channel = ?1 AND root = unhex(value))
+             WHERE EXISTS (SELECT 1 FROM data INDEXED BY data_root
+                           WHERE root = unhex(value) AND channel = ?1)
              ON CONFLICT (channel, root, site) DO UPDATE SET at = excluded.at",
         )
         .bind(channel)

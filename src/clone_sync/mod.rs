@@ -89,7 +89,7 @@ async fn serve(hub: Arc<Hub>, job: Job) {
             if let Err(error) = hub.catalog.note_attempt(channel, site, Some(&text)).await {
                 tracing::error!(%error, "the catalog");
             }
-            // A clone that is away for long is greeted when it comes back: deliveries do not die.
+            // QUEUE-15: what is given up in a long absence begins again when the clone says where it is.
             let not_before = error.retry_after().map(|ms| hub.clock.now().plus(ms));
             match error.retry() {
                 Retry::Never if matches!(job.task, Task::Announce) => Finish::Dead { reason: text },

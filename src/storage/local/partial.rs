@@ -24,8 +24,8 @@ use super::tree::Tree;
 
 /// Most bytes in one write: larger ones stall in the page cache (measured, ARCHITECTURE.md).
 const PIECE: usize = 256 << 10;
-/// Bytes whose write-back is started together: a hint for every chunk costs more (measured,
-/// ARCHITECTURE.md).
+/// Bytes whose write-back is started together: fewer calls than one for every chunk, and as fast
+/// (measured, ARCHITECTURE.md).
 const WRITE_BACK: u64 = 2 << 20;
 /// Most slices in one write; far below the system's limit of 1024.
 const SLICES: usize = 64;

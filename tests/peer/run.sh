@@ -59,7 +59,7 @@ if [[ -z $guid ]]; then
 fi
 
 status=0
-"$python" "$here/fetch.py" --key "$work/hub/keys/channel-$id.pem" --guid "$guid" --hub "$hub" \
+"$python" "$here/fetch.py" --key "$work/hub/keys/channel-$id.pem" --guid="$guid" --hub "$hub" \
     --listen "127.0.0.1:$peer_port" --into "$work/fetched" --files "${#sizes[@]}" || status=$?
 if diff -r "$work/files" "$work/fetched"; then
     echo "all ${#sizes[@]} files are the same"

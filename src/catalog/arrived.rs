@@ -14,9 +14,10 @@ use super::error::CatalogError;
 use super::{Catalog, ChannelNo, WantedNo};
 
 /// The bytes came although the entry has other content by now: they are here until removed.
+/// The plus keeps the planner to the ids; all superseded rows may be many.
 const HELD_ANYWAY: &str = "
     UPDATE data SET held = 1
-    WHERE state = 'superseded' AND held = 0 AND id IN (SELECT value FROM json_each(?1))";
+    WHERE +state = 'superseded' AND held = 0 AND id IN (SELECT value FROM json_each(?1))";
 
 const PRESENT: &str = "
     UPDATE data SET state = 'present', held = 1, present_seq = arrived.seq, error = NULL
@@ -124,7 +125,7 @@ impl Catalog {
         let mut tx = self.begin().await?;
         let rows = sqlx::query(
             "DELETE FROM data
-             WHERE state = 'superseded' AND id IN (SELECT value FROM json_each(?1)) RETURNING root",
+             WHERE +state = 'superseded' AND id IN (SELECT value FROM json_each(?1)) RETURNING root",
         )
         .bind(list(ids))
         .fetch_all(&mut *tx)

@@ -15,18 +15,21 @@ use super::error::CatalogError;
 use super::{Catalog, ChannelNo};
 
 /// Of two entries of one name in one folder the smaller hash is the one that bears it.
+///
+/// CROSS JOIN, here and below: the walk is the outer loop. The planner, which does not know that it
+/// has a few rows, would rather read all entries of the channel.
 const WALK: &str = "
     WITH RECURSIVE walk (depth, hash) AS (
         VALUES (0, '')
         UNION ALL
         SELECT depth + 1, (
-            SELECT a.hash FROM attach a
+            SELECT a.hash FROM attach a INDEXED BY attach_folder
             WHERE a.channel = ?1 AND a.folder = walk.hash AND a.filename = (?2 ->> walk.depth)
               AND (a.is_dir OR walk.depth + 1 = ?3)
             ORDER BY a.hash LIMIT 1)
         FROM walk WHERE walk.depth < ?3 AND walk.hash IS NOT NULL
     )
-    SELECT a.* FROM walk JOIN attach a ON a.channel = ?1 AND a.hash = walk.hash
+    SELECT a.* FROM walk CROSS JOIN attach a ON a.channel = ?1 AND a.hash = walk.hash
     WHERE walk.depth = ?3";
 
 /// UNION drops what was reached before, so that a cycle ends the walk.
@@ -34,10 +37,10 @@ const ANCESTORS: &str = "
     WITH RECURSIVE up (hash) AS (
         SELECT value FROM json_each(?2)
         UNION
-        SELECT a.folder FROM up JOIN attach a ON a.channel = ?1 AND a.hash = up.hash
+        SELECT a.folder FROM up CROSS JOIN attach a ON a.channel = ?1 AND a.hash = up.hash
         WHERE a.folder <> ''
     )
-    SELECT a.* FROM up JOIN attach a ON a.channel = ?1 AND a.hash = up.hash";
+    SELECT a.* FROM up CROSS JOIN attach a ON a.channel = ?1 AND a.hash = up.hash";
 
 /// Every folder above any of the entries, in one statement.
 pub(super) async fn folders_above(

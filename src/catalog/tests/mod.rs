@@ -5,6 +5,7 @@ mod channels;
 mod locations;
 mod open;
 mod outbox;
+mod plans;
 mod put;
 mod speed;
 mod wanted;

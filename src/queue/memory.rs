@@ -101,6 +101,19 @@ impl Entry {
         self.job.attempts = 0;
     }
 
+    /// Takes files out of the job; whether it names any still, or never did.
+    fn leave_out(&mut self, out: &[i64]) -> bool {
+        match &mut self.job.task {
+            Task::Range { wanted, .. } => !out.contains(wanted),
+            Task::Bundle { wanted } => {
+                let named = wanted.len();
+                wanted.retain(|file| !out.contains(file));
+                wanted.len() == named || !wanted.is_empty()
+            }
+            _ => true,
+        }
+    }
+
     fn fail(&mut self, reason: &str) {
         self.job.last_error = Some(kept_reason(reason));
         self.state = State::Dead;
@@ -265,14 +278,13 @@ impl Queue for MemoryQueue {
     fn forget(&self, wanted: i64) -> Result<(), QueueError> {
         let mut inner = self.lock();
         inner.held.retain(|(file, _), _| *file != wanted);
-        inner.jobs.retain(|_, entry| match &mut entry.job.task {
-            Task::Range { wanted: file, .. } => *file != wanted,
-            Task::Bundle { wanted: files } if files.contains(&wanted) => {
-                files.retain(|file| *file != wanted);
-                !files.is_empty()
-            }
-            _ => true,
-        });
+        inner.jobs.retain(|_, entry| entry.leave_out(&[wanted]));
+        Ok(())
+    }
+
+    fn keep_to(&self, lane: &Lane, wanted: &[i64]) -> Result<(), QueueError> {
+        let here = |entry: &Entry| entry.job.lane == *lane;
+        self.lock().jobs.retain(|_, entry| here(entry) || entry.leave_out(wanted));
         Ok(())
     }
 

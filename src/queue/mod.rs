@@ -112,6 +112,10 @@ pub trait Queue: Send + Sync {
     /// Drops a file: its bitmaps, its ranges, its places in bundles, whatever their state.
     fn forget(&self, wanted: i64) -> Result<(), QueueError>;
 
+    /// Drops the places of files in jobs of every lane but this one: another hub is asked for them
+    /// now. Bitmaps stay.
+    fn keep_to(&self, lane: &Lane, wanted: &[i64]) -> Result<(), QueueError>;
+
     /// Makes the delayed jobs of some lanes due: a clone came back. Returns how many. Attempts stay
     /// counted.
     fn wake(&self, lanes: &dyn Fn(&Lane) -> bool, now: Millis) -> Result<usize, QueueError>;

@@ -47,8 +47,10 @@ async fn serve(
     job: &Job,
 ) -> Result<Finish, ReceiverError> {
     let rows = receiver.hub.catalog.contents(job.task.wanted()).await?;
-    let files: Vec<Data> =
-        rows.into_iter().filter(|row| row.state == DataState::Wanted && row.size > 0).collect();
+    // One that another hub is to be asked for by now is queued there.
+    let mine = |row: &Data| row.site == Some(job.lane.site);
+    let open = |row: &Data| row.state == DataState::Wanted && row.size > 0;
+    let files: Vec<Data> = rows.into_iter().filter(|row| open(row) && mine(row)).collect();
     let (files, twins) = once_each(files);
     let Some(first) = files.first() else { return Ok(Finish::Done) };
     let hub = &receiver.hub;

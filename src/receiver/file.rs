@@ -84,6 +84,9 @@ impl ActiveFile {
             let forgotten = hub.queue.forget(data.id).map_err(std::io::Error::other);
             forgotten.map_err(StorageError::io("forgetting a partial file that is gone"))?;
         }
+        let lane = Lane { channel: data.channel, site };
+        let moved = hub.queue.keep_to(&lane, &[data.id]).map_err(std::io::Error::other);
+        moved.map_err(StorageError::io("asking another hub for a file"))?;
         for queued in hub.queue.window(data.id) {
             transfer.handle(hub.clock.now(), Input::Queued(queued));
         }

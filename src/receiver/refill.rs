@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::file::ActiveFile;
 use super::{Receiver, ReceiverError, lock};
 use crate::catalog::{Cursor, Data, DataState, SizeClass, WantedLane};
-use crate::queue::{Kind, Lane, NewJob, Task};
+use crate::queue::{Kind, Lane, NewJob, QueueError, Task};
 use crate::storage::Retry;
 
 /// Files in one bundle: what one request may name.
@@ -66,7 +66,8 @@ impl Backlog {
     }
 }
 
-/// Files whose channel rests, and those whose entry has other content by now, leave the hand.
+/// Files whose channel rests, whose entry has other content by now, or that another hub is to be
+/// asked for leave the hand; the last are taken up again when they have left.
 async fn let_go(receiver: &Receiver) -> Result<(), ReceiverError> {
     let files: Vec<Arc<ActiveFile>> = lock(&receiver.files).values().cloned().collect();
     if files.is_empty() {
@@ -75,12 +76,15 @@ async fn let_go(receiver: &Receiver) -> Result<(), ReceiverError> {
     let catalog = &receiver.hub.catalog;
     let ids: Vec<i64> = files.iter().map(|file| file.id()).collect();
     let rows = catalog.contents(&ids).await?;
-    let states: HashMap<i64, DataState> = rows.iter().map(|row| (row.id, row.state)).collect();
+    let rows: HashMap<i64, &Data> = rows.iter().map(|row| (row.id, row)).collect();
     let channels = catalog.channels().await?;
     for file in files {
-        let state = states.get(&file.id());
-        if !matches!(state, Some(DataState::Wanted | DataState::Present)) {
+        let row = rows.get(&file.id());
+        let moved = |row: &Data| row.state == DataState::Wanted && row.site != Some(file.site());
+        if !row.is_some_and(|r| matches!(r.state, DataState::Wanted | DataState::Present)) {
             file.let_go(true);
+        } else if row.is_some_and(|row| moved(row)) {
+            file.let_go(false);
         } else if channels.iter().any(|channel| channel.id == file.channel() && channel.paused) {
             file.let_go(false);
         }
@@ -105,7 +109,7 @@ async fn bundles(receiver: &Arc<Receiver>, backlog: &mut Backlog) -> Result<(), 
         };
         after = Some(Cursor::from(last));
         backlog.small = Some(after);
-        let fresh = some.into_iter().filter(|data| !queue.contains(data.id)).collect();
+        let fresh = receiver.unqueued(&backlog.lane, some).await?;
         for bundle in split(receiver.without_empty(fresh).await?) {
             jobs.push(NewJob {
                 lane: backlog.lane,
@@ -180,6 +184,17 @@ impl Receiver {
         let mine = files.values().filter(|f| (f.channel(), f.site()) == (lane.channel, lane.site));
         let (open, bytes) = mine.fold((0, 0), |(n, bytes), file| (n + 1, bytes + file.unasked()));
         open >= FILES || (open > 0 && bytes >= FILE_BYTES)
+    }
+
+    /// Those of a lane's small files that no job of it names. Jobs of other lanes let go of them.
+    async fn unqueued(&self, lane: &Lane, files: Vec<Data>) -> Result<Vec<Data>, ReceiverError> {
+        let (queue, lane) = (Arc::clone(&self.hub.queue), *lane);
+        let sorting = move || -> Result<Vec<Data>, QueueError> {
+            let ids: Vec<i64> = files.iter().map(|data| data.id).collect();
+            queue.keep_to(&lane, &ids)?;
+            Ok(files.into_iter().filter(|data| !queue.contains(data.id)).collect())
+        };
+        Ok(tokio::task::spawn_blocking(sorting).await??)
     }
 
     /// Empty files need no bytes: they are stored at once.

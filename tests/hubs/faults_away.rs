@@ -1,6 +1,6 @@
 //! Hubs that are away for a while: what waited for them goes on when they say that they are back.
 
-use crate::harness::{MIB, Setup, noise, pair, set, until};
+use crate::harness::{MIB, Setup, TestHub, noise, pair, set, until};
 
 /// Pauses so long that a test that waits for one fails.
 fn patient(config: &mut toml::Table) {
@@ -47,4 +47,38 @@ async fn an_origin_that_comes_back_is_asked_at_once() {
     let _origin = stopped.start().await;
     clone.shows("alice", "film", &film).await;
     assert_eq!(clone.counts().chunks, 40);
+}
+
+/// FETCH-1, QUEUE-7: when a second clone announces what the first announced and cannot serve, it is
+/// asked for the rest, and not for a chunk that is here.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_clone_announces_is_asked_of_that_clone() {
+    let dir = tempfile::tempdir().unwrap();
+    let quick = |config: &mut toml::Table| {
+        patient(config);
+        set(config, "transfer", "stall_seconds", 1);
+    };
+    let (origin, clone) = pair(dir.path(), Setup::proxied(), Setup::with(quick)).await;
+    let second = TestHub::build(dir.path(), "second", Setup::default()).await;
+    second.clone_channel(&origin, "alice").await;
+    for hub in [&origin, &clone, &second] {
+        hub.lists("alice", 3).await;
+    }
+    let (film, note) = (noise(4, 40 * MIB), noise(5, 99));
+    origin.proxy().allow(20 * MIB as u64);
+    origin.put_bytes("alice", "film", &film).await;
+    until("some chunks are here", async || clone.counts().chunks >= 4).await;
+    origin.put_bytes("alice", "note", &note).await;
+    for hub in [&clone, &second] {
+        until("both are announced", async || hub.names("alice").await == ["film", "note"]).await;
+    }
+    let _origin = origin.stop().await;
+    for (name, bytes) in [("film", &film), ("note", &note)] {
+        second.put_bytes("alice", name, b"something else").await;
+        second.put_bytes("alice", name, bytes).await;
+    }
+    clone.shows("alice", "film", &film).await;
+    clone.shows("alice", "note", &note).await;
+    let come = clone.counts().chunks;
+    assert!((41..=43).contains(&come), "{come} chunks, of which 41 are wanted in the end");
 }

@@ -281,13 +281,25 @@ impl TestHub {
 
     /// Waits until this hub has both listed and been listed by another.
     pub(crate) async fn is_clone_of(&self, other: &Self, nick: &str) {
-        let (mine, theirs) = (self.channel(nick).await, other.channel(nick).await);
-        until("the hubs list each other", async || {
-            let a = listed(self.hub(), mine.id).await;
-            let b = listed(other.hub(), theirs.id).await;
-            a >= 2 && b >= 2
+        self.lists(nick, 2).await;
+        other.lists(nick, 2).await;
+    }
+
+    /// Waits until this hub lists so many locations of a channel.
+    pub(crate) async fn lists(&self, nick: &str, locations: usize) {
+        let channel = self.channel(nick).await;
+        until("the locations are listed", async || {
+            let rows = self.hub().catalog.locations(channel.id).await.unwrap();
+            rows.iter().filter(|row| row.state == LocationState::Listed).count() >= locations
         })
         .await;
+    }
+
+    /// The names in the top folder of a channel.
+    pub(crate) async fn names(&self, nick: &str) -> Vec<String> {
+        let channel = self.channel(nick).await;
+        let entries = self.hub().catalog.children(channel.id, None, None, 100).await.unwrap();
+        entries.into_iter().map(|entry| entry.filename).collect()
     }
 
     /// Waits until so many files of a channel are here and none is missing.
@@ -310,11 +322,6 @@ impl TestHub {
         zotferry::storage::read_exact_at(&*content, 0, &mut bytes).unwrap();
         Some(bytes)
     }
-}
-
-async fn listed(hub: &Hub, channel: i64) -> usize {
-    let rows = hub.catalog.locations(channel).await.unwrap();
-    rows.iter().filter(|row| row.state == LocationState::Listed).count()
 }
 
 /// Waits for something that another task brings about; a minute without it is a failure.

@@ -21,6 +21,7 @@ enum Op {
     /// Which of the leased jobs (counted from the oldest lease), how they end, pages held.
     Commit(Vec<(usize, Finish)>, Vec<HeldPage>),
     Forget(i64),
+    KeepTo(Lane, Vec<i64>),
     Wake(i64),
     RetryDead(u64),
     Later(u64),
@@ -97,6 +98,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (filter(), 0..5usize).prop_map(|(filter, limit)| Op::Lease(filter, limit)),
         5 => (ends, pages).prop_map(|(ends, pages)| Op::Commit(ends, pages)),
         1 => (1..=FILES).prop_map(Op::Forget),
+        1 => (1..3i64, 1..4i64, prop::collection::vec(1..=FILES, 0..3))
+            .prop_map(|(channel, site, wanted)| Op::KeepTo(lane(channel, site), wanted)),
         1 => (1..4i64).prop_map(Op::Wake),
         1 => (0..2u64).prop_map(Op::RetryDead),
         3 => (0..2_000u64).prop_map(Op::Later),
@@ -127,6 +130,7 @@ impl Run {
                 queue.commit(&ends, pages, self.now).unwrap();
             }
             Op::Forget(wanted) => queue.forget(*wanted).unwrap(),
+            Op::KeepTo(lane, wanted) => queue.keep_to(lane, wanted).unwrap(),
             Op::Wake(site) => answer.1 = queue.wake(&|l| l.site == *site, self.now).unwrap(),
             Op::RetryDead(odd) => answer.1 = queue.retry_dead(&|job| job.id % 2 == *odd).unwrap(),
             Op::Later(_) | Op::Restart => {}

@@ -1,7 +1,7 @@
 //! What every backend does with jobs: order, time, leases, retries, keys, bitmaps.
 
 use zotferry::queue::{
-    Counts, Finish, HeldPage, Job, MAX_BUNDLE, MAX_KEY, MAX_PAGE, QueueError, Task,
+    Counts, Finish, HeldPage, Job, Kind, MAX_BUNDLE, MAX_KEY, MAX_PAGE, NewJob, QueueError, Task,
 };
 use zotferry_protocol::manifest::ChunkRange;
 
@@ -42,6 +42,8 @@ for_both! {
     held_pages_are_kept_and_replaced
     /// QUEUE-7: forgetting a file drops its bitmaps, its ranges and its places in bundles.
     forget_drops_everything_of_a_file
+    /// QUEUE-7: a file that another hub is asked for leaves the jobs of the first; its bitmaps stay.
+    a_file_is_kept_to_one_lane
     /// QUEUE-1: the window tells a refill what is queued.
     window_shows_queued_ranges
     /// QUEUE-1: oversized values are refused, and the call with them.
@@ -77,7 +79,7 @@ fn jobs_come_by_priority_then_by_age(backend: &mut dyn Backend) {
 
 fn job_waits_for_its_time(backend: &mut dyn Backend) {
     let queue = backend.queue();
-    let later = zotferry::queue::NewJob { not_before: at(500), ..range(1, 0) };
+    let later = NewJob { not_before: at(500), ..range(1, 0) };
     queue.push(&[later]).unwrap();
     assert_eq!(queue.counts(at(499)), counts(0, 0, 1, 0));
     assert_eq!(queue.next_due(at(499)), Some(at(500)));
@@ -105,7 +107,7 @@ fn restart_ends_leases_and_keeps_attempts(backend: &mut dyn Backend) {
     backend.queue().push(&[range(1, 0), keyed("k")]).unwrap();
     let job = lease_one(backend.queue(), 1);
     backend.queue().commit(&[(job.id, retry("cut"))], &[], at(1)).unwrap();
-    let again = zotferry::queue::NewJob { not_before: at(1 << 40), ..keyed("k") };
+    let again = NewJob { not_before: at(1 << 40), ..keyed("k") };
     assert_eq!(lease(backend.queue(), 9_000, 9).len() + lease(backend.queue(), 9_000, 9).len(), 2);
     backend.queue().push(&[again]).unwrap();
     backend.restart();
@@ -265,7 +267,7 @@ fn keyed_push_revives_the_dead(backend: &mut dyn Backend) {
     queue.push(&[keyed("a")]).unwrap();
     let job = lease_one(queue, 1);
     queue.commit(&[(job.id, dead("gone"))], &[], at(1)).unwrap();
-    queue.push(&[zotferry::queue::NewJob { not_before: at(50), ..keyed("a") }]).unwrap();
+    queue.push(&[NewJob { not_before: at(50), ..keyed("a") }]).unwrap();
     assert_eq!(queue.counts(at(1)), counts(0, 0, 1, 0));
     assert_eq!(lease_one(queue, 50).id, job.id);
 }
@@ -327,9 +329,27 @@ fn forget_drops_everything_of_a_file(backend: &mut dyn Backend) {
     assert!(tasks.contains(&range(2, 0).task));
 }
 
+fn a_file_is_kept_to_one_lane(backend: &mut dyn Backend) {
+    let queue = backend.queue();
+    let elsewhere = |job: NewJob| NewJob { lane: lane(1, 9), ..job };
+    let moved = [elsewhere(range(1, 0)), elsewhere(bundle(&[1, 3])), elsewhere(bundle(&[1]))];
+    queue.push(&moved).unwrap();
+    queue.push(&[range(1, 8), elsewhere(range(2, 0))]).unwrap();
+    queue.commit(&[], &[page(1, 0, &[1])], at(1)).unwrap();
+    queue.keep_to(&range(1, 8).lane, &[1, 7]).unwrap();
+    backend.restart();
+    let queue = backend.queue();
+    assert_eq!(queue.held(1, 0).unwrap().unwrap(), [1]);
+    assert_eq!(queue.window(1), [ChunkRange { first: 8, count: 8 }]);
+    assert_eq!(queue.window(2).len(), 1);
+    assert_eq!(queue.counts(at(1)), counts(3, 0, 0, 0));
+    let kept = queue.lease(at(1), &|_, task| task.kind() == Kind::Bundle, 9).unwrap();
+    assert_eq!(kept[0].task, Task::Bundle { wanted: vec![3] });
+}
+
 fn window_shows_queued_ranges(backend: &mut dyn Backend) {
     let queue = backend.queue();
-    let late = zotferry::queue::NewJob { not_before: at(99), ..range(1, 24) };
+    let late = NewJob { not_before: at(99), ..range(1, 24) };
     queue.push(&[range(1, 16), range(1, 8), late, range(2, 0), bundle(&[5, 6])]).unwrap();
     let job = queue.lease(at(1), &|_, task| task.wanted() == [1], 1).unwrap().remove(0);
     queue.commit(&[(job.id, dead("gone"))], &[], at(1)).unwrap();

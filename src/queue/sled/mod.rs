@@ -231,6 +231,10 @@ impl Queue for SledQueue {
         self.change(|table, changes| table.forget(wanted, changes))
     }
 
+    fn keep_to(&self, lane: &Lane, wanted: &[i64]) -> Result<(), QueueError> {
+        self.change(|table, changes| table.keep_to(lane, wanted, changes))
+    }
+
     fn wake(&self, lanes: &dyn Fn(&Lane) -> bool, now: Millis) -> Result<usize, QueueError> {
         self.change(|table, changes| table.wake(lanes, now, changes))
     }

@@ -203,14 +203,29 @@ impl Table {
     pub(super) fn forget(&mut self, wanted: i64, changes: &mut Vec<Change>) {
         changes.push(Change::DeleteAll(records::held_prefix(wanted)));
         for id in self.naming(wanted) {
-            self.edit(id, changes, |row| match &mut row.job.task {
-                Task::Bundle { wanted: files } => {
-                    files.retain(|file| *file != wanted);
-                    !files.is_empty()
-                }
-                _ => false,
-            });
+            self.leave_out(id, wanted, changes);
         }
+    }
+
+    pub(super) fn keep_to(&mut self, lane: &Lane, wanted: &[i64], changes: &mut Vec<Change>) {
+        for &file in wanted {
+            for id in self.naming(file) {
+                if self.rows[&id].job.lane != *lane {
+                    self.leave_out(id, file, changes);
+                }
+            }
+        }
+    }
+
+    /// Takes a file out of a job that names it.
+    fn leave_out(&mut self, id: u64, wanted: i64, changes: &mut Vec<Change>) {
+        self.edit(id, changes, |row| match &mut row.job.task {
+            Task::Bundle { wanted: files } => {
+                files.retain(|file| *file != wanted);
+                !files.is_empty()
+            }
+            _ => false,
+        });
     }
 
     pub(super) fn wake(

@@ -39,6 +39,7 @@ impl Service {
             tokio::spawn(async move { working.run().await }),
             tokio::spawn(clone_sync::run(Arc::clone(&hub))),
             tokio::spawn(purge(Arc::clone(&hub))),
+            tokio::spawn(Arc::clone(&hub).watch()),
         ];
         Ok(Self { hub, receiver, tasks })
     }

@@ -99,6 +99,14 @@ impl Catalog {
         self.last_stop
     }
 
+    /// Whether changes are still accepted: none are after a write failed ([`CatalogError::Failed`]).
+    pub fn health(&self) -> Result<(), CatalogError> {
+        match self.failed.load(Ordering::Acquire) {
+            true => Err(CatalogError::Failed),
+            false => Ok(()),
+        }
+    }
+
     /// Closes every connection and folds the write-ahead log into the file.
     pub async fn close(&self) {
         self.readers.close().await;
@@ -116,9 +124,7 @@ impl Catalog {
 
     /// The one write transaction; others wait. It rolls back when dropped.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, CatalogError> {
-        if self.failed.load(Ordering::Acquire) {
-            return Err(CatalogError::Failed);
-        }
+        self.health()?;
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 

@@ -17,6 +17,7 @@ pub(crate) enum Exit {
     NotFound = 4,
     Sealed = 5,
     Partly = 6,
+    Disk = 7,
 }
 
 impl From<Exit> for ExitCode {

@@ -52,6 +52,7 @@ impl Hub {
         tokio::select! {
             () = signals.first() => {}
             () = stdin_ends(), if self.until_stdin_ends => {}
+            () = hub.stop.cancelled() => {}
         }
         tracing::info!("stopping; what is in hand is put back");
         hub.stop.cancel();
@@ -60,7 +61,17 @@ impl Hub {
             tracing::error!(%error, "the local socket ended badly");
         }
         service.stop().await?;
-        Ok(Exit::Done)
+        match hub.fault() {
+            None => Ok(Exit::Done),
+            Some(fault) => Err(Failure::new(
+                Exit::Disk,
+                format!(
+                    "stopped, because a write failed: {fault}. Look after the disk under {}, then start \
+                     the hub again: what was acknowledged is kept, and is looked at again",
+                    output::path(hub.folder.path())
+                ),
+            )),
+        }
     }
 }
 

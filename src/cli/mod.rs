@@ -81,6 +81,7 @@ Exit codes:
   4  no such channel, file or folder, or a file that has not arrived yet
   5  wrong passphrase, or a damaged identity file
   6  partly done: some files were skipped
+  7  a hub stopped because a write to its disk failed
 
 Environment:
   ZOTFERRY_DIR         the hub's folder, as --dir

@@ -7,6 +7,7 @@ mod call;
 mod clock;
 mod folder;
 mod grants;
+mod health;
 mod jobs;
 mod peers;
 
@@ -14,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{Notify, RwLock};
 use tokio_util::sync::CancellationToken;
@@ -115,6 +116,7 @@ pub struct Hub {
     pub storing: RwLock<()>,
     /// Channels whose arrivals are about to be reported.
     reports_due: Mutex<HashSet<i64>>,
+    fault: OnceLock<String>,
     channel_keys: Mutex<HashMap<i64, Arc<PrivateKey>>>,
     _lock: Lock,
 }
@@ -182,6 +184,7 @@ impl Hub {
             stop: CancellationToken::new(),
             storing: RwLock::new(()),
             reports_due: Mutex::default(),
+            fault: OnceLock::new(),
             channel_keys: Mutex::default(),
             queue: Arc::new(opened.queue),
             folder,
@@ -201,8 +204,13 @@ impl Hub {
         self.work.notify_one();
     }
 
-    /// Records that all work was put back, and closes the catalog.
+    /// Records that all work was put back, and closes the catalog. A hub that could not write any
+    /// more records nothing: its next start looks at everything again.
     pub async fn close(&self) -> Result<(), HubError> {
+        if self.fault().is_some() {
+            self.catalog.close().await;
+            return Ok(());
+        }
         let stamp = Uuid::new_v4().as_u64_pair().0;
         let queue = Arc::clone(&self.queue);
         let stamping = tokio::task::spawn_blocking(move || queue.set_stamp(stamp));

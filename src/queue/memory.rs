@@ -266,6 +266,10 @@ impl Queue for MemoryQueue {
         Ok(self.lock().held.get(&(wanted, page)).cloned())
     }
 
+    fn health(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
     fn set_stamp(&self, stamp: u64) -> Result<(), QueueError> {
         self.lock().stamp = Some(stamp);
         Ok(())

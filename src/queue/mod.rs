@@ -102,6 +102,9 @@ pub trait Queue: Send + Sync {
     /// `page * PAGE + n`; `None` when none was recorded.
     fn held(&self, wanted: i64, page: u32) -> Result<Option<Vec<u8>>, QueueError>;
 
+    /// Whether changes are still accepted: none are after a write failed ([`QueueError::Failed`]).
+    fn health(&self) -> Result<(), QueueError>;
+
     /// Remembers a number, after everything else before a stop: a queue that still has it has lost
     /// nothing since.
     fn set_stamp(&self, stamp: u64) -> Result<(), QueueError>;

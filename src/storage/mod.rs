@@ -74,6 +74,10 @@ impl FromStr for PartialKey {
 
 /// Where content is kept, addressed by its Merkle root: the root determines the bytes.
 pub trait Storage: Send + Sync + 'static {
+    /// Whether anything can still be made durable here. After a failed sync of a folder or a table
+    /// nothing can, until the storage is opened again ([`StorageError::Abandoned`]).
+    fn health(&self) -> Result<()>;
+
     /// Bytes that an unprivileged writer can still use.
     fn free_space(&self) -> Result<u64>;
 

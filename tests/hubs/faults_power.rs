@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use zotferry::catalog::LastStop;
 use zotferry::hub::Hub;
 use zotferry::storage::memory::MemoryStorage;
 use zotferry::storage::{PartialKey, Storage};
@@ -87,4 +88,28 @@ async fn a_failed_sync_starts_the_file_again() {
         clone.shows("alice", "film", &bytes).await;
     }
     assert!(clone.counts().chunks >= 4 * 5, "what was lost came again");
+}
+
+/// A storage that cannot keep anything any more ends the hub, not cleanly; nothing is fetched again
+/// and again in vain, and once it is sound the file arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_that_breaks_down_stops_the_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = MemoryStorage::default();
+    let shared: Arc<dyn Storage> = Arc::new(storage.clone());
+    let setup = Setup { storage: Some(shared), ..Setup::default() };
+    let (origin, clone) = pair(dir.path(), Setup::proxied(), setup).await;
+    let bytes = noise(3, SIZE);
+    origin.proxy().allow(SIZE as u64 / 2);
+    origin.put_bytes("alice", "film", &bytes).await;
+    until("some of it came", async || clone.counts().chunks > 0).await;
+    assert_eq!(clone.hub().fault(), None);
+    storage.break_down();
+    until("the hub stops", async || clone.hub().stop.is_cancelled()).await;
+    assert!(clone.hub().fault().is_some_and(|why| why.contains("storage")));
+    let stopped = clone.stop().await;
+    storage.crash();
+    origin.proxy().allow_all();
+    stopped.look(async |hub| assert_eq!(hub.catalog.last_stop(), LastStop::Unclean)).await;
+    stopped.start().await.shows("alice", "film", &bytes).await;
 }

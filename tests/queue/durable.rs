@@ -139,6 +139,8 @@ fn failed_sync_stops_the_queue() {
     failed(queue.commit(&[(1, Finish::Done)], &[], at(1)));
     failed(queue.held(1, 0).map(|_| ()));
     failed(queue.forget(1));
+    failed(queue.keep_to(&range(1, 0).lane, &[1]));
+    failed(queue.health());
     failed(queue.wake(&|_| true, at(1)).map(|_| ()));
     failed(queue.retry_dead(&|_| true).map(|_| ()));
     drop(queue);

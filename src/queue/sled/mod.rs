@@ -217,6 +217,10 @@ impl Queue for SledQueue {
         self.store.read(&records::held_key(wanted, page))
     }
 
+    fn health(&self) -> Result<(), QueueError> {
+        self.store.check()
+    }
+
     fn set_stamp(&self, stamp: u64) -> Result<(), QueueError> {
         let put = Change::Put(records::STAMP.to_vec(), stamp.to_be_bytes().to_vec());
         self.change(|_, changes| changes.push(put))

@@ -71,6 +71,11 @@ impl LocalStorage {
 }
 
 impl Storage for LocalStorage {
+    fn health(&self) -> Result<()> {
+        self.tree.health()?;
+        self.small.health()
+    }
+
     fn free_space(&self) -> Result<u64> {
         self.tree.partial.free_space()
     }

@@ -58,6 +58,12 @@ struct Writer {
     failed: bool,
 }
 
+impl Writer {
+    fn health(&self) -> Result<()> {
+        if self.failed { Err(StorageError::Abandoned(NAME)) } else { Ok(()) }
+    }
+}
+
 #[derive(Default)]
 struct Readers {
     idle: Vec<SqliteConnection>,
@@ -132,15 +138,18 @@ impl Rows {
         })
     }
 
+    /// Whether anything can still be written.
+    pub(super) fn health(&self) -> Result<()> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).health()
+    }
+
     /// Runs `work` on the one writing connection.
     pub(super) fn write(
         &self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<()>,
     ) -> Result<()> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.failed {
-            return Err(StorageError::Abandoned(NAME));
-        }
+        writer.health()?;
         let done = wait(work(&mut writer.connection)).map_err(told("writing small.sqlite"));
         writer.failed = matches!(done, Err(StorageError::SyncFailed { .. }));
         done

@@ -94,6 +94,11 @@ impl Tree {
         self.partials.confirm(&self.failed, || self.partial.sync())
     }
 
+    /// Whether names can still be made durable.
+    pub(super) fn health(&self) -> Result<()> {
+        health(&self.failed)
+    }
+
     fn names(&self, root: &Digest) -> &Names {
         &self.homes[usize::from(root.0[0])]
     }
@@ -125,12 +130,17 @@ impl Names {
         if *durable {
             return Ok(());
         }
-        if failed.load(Ordering::Acquire) {
-            return Err(StorageError::Abandoned("the storage folder"));
-        }
+        health(failed)?;
         sync().inspect_err(|_| failed.store(true, Ordering::Release))?;
         *durable = true;
         Ok(())
+    }
+}
+
+fn health(failed: &AtomicBool) -> Result<()> {
+    match failed.load(Ordering::Acquire) {
+        true => Err(StorageError::Abandoned("the storage folder")),
+        false => Ok(()),
     }
 }
 
@@ -163,6 +173,7 @@ mod tests {
         before.confirm(&failed, || Ok(())).unwrap();
         before.put(|| Ok(())).unwrap();
         assert!(before.confirm(&failed, || Ok(())).is_err());
+        assert!(health(&failed).is_err());
     }
 
     /// Names that are durable are not synced again.

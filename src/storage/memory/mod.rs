@@ -58,6 +58,11 @@ impl MemoryStorage {
         self.lock().accidents.partial_syncs = times;
     }
 
+    /// Like a folder whose sync failed: from now until [`MemoryStorage::crash`] nothing is kept.
+    pub fn break_down(&self) {
+        self.lock().accidents.broken = true;
+    }
+
     /// Lets the next `times` reads fail, of content and of partial files.
     pub fn fail_reads(&self, times: u32) {
         self.lock().accidents.reads = times;
@@ -111,6 +116,10 @@ fn flip(bytes: &mut [u8], offset: usize) -> bool {
 }
 
 impl Storage for MemoryStorage {
+    fn health(&self) -> Result<()> {
+        self.lock().sound()
+    }
+
     fn free_space(&self) -> Result<u64> {
         let state = self.lock();
         state.powered()?;

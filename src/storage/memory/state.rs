@@ -40,6 +40,7 @@ pub(super) struct Accidents {
     pub(super) syncs: u32,
     pub(super) partial_syncs: u32,
     pub(super) reads: u32,
+    pub(super) broken: bool,
 }
 
 /// What a step does, as far as accidents are concerned.
@@ -52,8 +53,14 @@ pub(super) enum Act {
 }
 
 impl State {
-    /// Fails while power is off.
+    /// Fails once it broke down.
+    pub(super) fn sound(&self) -> Result<()> {
+        if self.accidents.broken { Err(StorageError::Abandoned("the storage")) } else { Ok(()) }
+    }
+
+    /// Fails while power is off, and once it broke down.
     pub(super) fn powered(&self) -> Result<()> {
+        self.sound()?;
         if self.accidents.steps_left == Some(0) {
             return Err(StorageError::accident("power is off"));
         }

@@ -264,7 +264,7 @@ def bad(args, stack):
     badnet = [str(args.badnet.resolve())]
     sides = [[*badnet, "run", name, side] for side in "ab"]
     texts, pair = [], None
-    for label, network in NETWORKS:
+    for label, network in [n for n in NETWORKS if n[0].startswith(args.network)]:
         with contextlib.ExitStack() as inner:
             up = [*badnet, "up", name, *map(str, network), args.congestion]
             subprocess.run(up, check=True, stdout=subprocess.DEVNULL)
@@ -401,6 +401,7 @@ def arguments():
     p.add_argument("--files", type=int, default=10_000, help="how many small ones")
     p.add_argument("--work", type=pathlib.Path, help="where to work; default: target")
     p.add_argument("--badnet", type=pathlib.Path, help="the script that makes bad networks")
+    p.add_argument("--network", default="", help="only those whose label begins so, e.g. '20 ms'")
     p.add_argument("--bad-rounds", type=int, default=1)
     p.add_argument("--bad-size", type=amount, default=200 * MIB)
     p.add_argument("--congestion", choices=("cubic", "bbr"), default="cubic")

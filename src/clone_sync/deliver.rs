@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use zotferry_protocol::codec::{MAX_PACKET, encode};
+use zotferry_protocol::ids::OpId;
 use zotferry_protocol::packets::{
     CloneSync, MAX_OPERATIONS, OpReport, OpStatus, Operation, Packet,
 };
-use zotferry_protocol::refusal::Retry;
+use zotferry_protocol::refusal::{Code, Retry};
 
 use super::is_listed;
 use crate::catalog::{self, Channel};
@@ -36,7 +37,12 @@ pub(super) async fn deliver(
         if outbox.entries.is_empty() {
             return Ok(());
         }
-        let (operations, through) = pack(&outbox)?;
+        let Packed { operations, through, oversized } = pack(&outbox)?;
+        leave_out(hub, peer, channel, &oversized).await?;
+        if operations.is_empty() {
+            hub.catalog.acked(channel.id, peer.row, through).await?;
+            continue;
+        }
         let count = operations.len();
         let packet = Packet::from(CloneSync { operations });
         let answer = hub.call(peer, &channel.portable_id, &packet, None).await?;
@@ -52,22 +58,55 @@ pub(super) async fn deliver(
     }
 }
 
-/// As many operations as fit one packet, and how far a clone has heard once it has answered for them.
-fn pack(outbox: &catalog::Outbox) -> Result<(Vec<Operation>, u64), CallError> {
-    let mut operations = Vec::new();
+/// What goes into one packet.
+#[derive(Default)]
+struct Packed {
+    operations: Vec<Operation>,
+    /// How far the clone has heard once it has answered for them.
+    through: u64,
+    /// Operations that fit no packet, with their names.
+    oversized: Vec<(OpId, String)>,
+}
+
+/// As many operations as fit one packet.
+fn pack(outbox: &catalog::Outbox) -> Result<Packed, CallError> {
+    let mut packed = Packed::default();
     let mut room = ROOM;
-    let mut through = 0;
     for entry in &outbox.entries {
         let operation = crate::packets::operation_of(entry).map_err(CallError::Local)?;
         let size = encode(&operation).len();
-        if size > room && !operations.is_empty() {
-            return Ok((operations, through));
+        if size > ROOM {
+            packed.oversized.push((operation.id, entry.entry.filename.clone()));
+        } else if size > room {
+            return Ok(packed);
+        } else {
+            room -= size;
+            packed.operations.push(operation);
         }
-        room = room.saturating_sub(size);
-        through = entry.entry.seq.unwrap_or(through);
-        operations.push(operation);
+        packed.through = entry.entry.seq.unwrap_or(packed.through);
     }
-    Ok((operations, outbox.through))
+    packed.through = outbox.through;
+    Ok(packed)
+}
+
+/// PKT-3: what no packet can carry is reported as refused for its size, and stands in nobody's way.
+async fn leave_out(
+    hub: &Hub,
+    peer: &Peer,
+    channel: &Channel,
+    oversized: &[(OpId, String)],
+) -> Result<(), CallError> {
+    let mut rows = Vec::new();
+    for (op_id, name) in oversized {
+        let name = crate::text::visible(name);
+        tracing::error!(name, site = %peer.url, "an entry is too large for a packet: it stays here");
+        let (status, at) = (Code::TooLarge.to_string(), hub.clock.now());
+        rows.push(catalog::OpReport { site: peer.row, op_id: *op_id, status, at });
+    }
+    if !rows.is_empty() {
+        hub.catalog.note_reports(channel.id, &rows).await?;
+    }
+    Ok(())
 }
 
 /// Keeps what was not plainly stored. An operation that may be taken later stops the delivery here:

@@ -9,7 +9,8 @@ mod announce;
 mod deliver;
 mod report;
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
@@ -19,19 +20,47 @@ use crate::catalog::{Channel, LocationState};
 use crate::hub::{CallError, Hub, Peer};
 use crate::queue::{Finish, Job, Lane, QueueError, Task};
 
-/// Deliveries at the same time, to different clones.
+/// Deliveries at the same time.
 const PARALLEL: usize = 8;
+/// How many of them to one hub: a slow one leaves room for the others.
+const PER_SITE: u32 = 2;
 /// How long the loop rests at most, in ms.
 const LONGEST_REST: u64 = 60_000;
 
+/// Deliveries in flight, by site.
+#[derive(Clone, Default)]
+struct Busy(Arc<Mutex<HashMap<i64, u32>>>);
+
+impl Busy {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sites to which no more is to be sent at present.
+    fn full(&self) -> HashSet<i64> {
+        let busy = self.lock();
+        busy.iter().filter(|(_, n)| **n >= PER_SITE).map(|(site, _)| *site).collect()
+    }
+
+    fn begin(&self, site: i64) {
+        *self.lock().entry(site).or_default() += 1;
+    }
+
+    fn end(&self, site: i64) {
+        if let Some(n) = self.lock().get_mut(&site) {
+            *n = n.saturating_sub(1);
+        }
+    }
+}
+
 /// Delivers until the hub stops.
 pub async fn run(hub: Arc<Hub>) {
-    let tasks = TaskTracker::new();
+    let (tasks, busy) = (TaskTracker::new(), Busy::default());
     if let Err(error) = greet(&hub).await {
         tracing::error!(%error, "the other clones could not be greeted");
     }
     while !hub.stop.is_cancelled() {
-        let rest = match round(&hub, &tasks).await {
+        let rest = match round(&hub, &tasks, &busy).await {
             Ok(rest) => rest,
             Err(error) => {
                 tracing::error!(%error, "deliveries cannot go on for now");
@@ -67,20 +96,29 @@ async fn greet(hub: &Arc<Hub>) -> Result<(), CallError> {
     Ok(())
 }
 
-async fn round(hub: &Arc<Hub>, tasks: &TaskTracker) -> Result<u64, QueueError> {
+async fn round(hub: &Arc<Hub>, tasks: &TaskTracker, busy: &Busy) -> Result<u64, QueueError> {
     let now = hub.clock.now();
     while tasks.len() < PARALLEL {
-        let mine =
-            |_: &Lane, task: &Task| matches!(task, Task::Deliver | Task::Report | Task::Announce);
+        let full = busy.full();
+        let mine = |lane: &Lane, task: &Task| {
+            !full.contains(&lane.site)
+                && matches!(task, Task::Deliver | Task::Report | Task::Announce)
+        };
         let Some(job) = hub.queue.lease(now, &mine, 1)?.pop() else { break };
-        tasks.spawn(serve(Arc::clone(hub), job));
+        let (hub, busy, site) = (Arc::clone(hub), busy.clone(), job.lane.site);
+        busy.begin(site);
+        tasks.spawn(async move {
+            serve(&hub, job).await;
+            busy.end(site);
+            hub.deliveries.notify_one();
+        });
     }
     let next = hub.queue.next_due(now);
     Ok(next.map_or(LONGEST_REST, |at| at.since(now).clamp(1, LONGEST_REST)))
 }
 
-async fn serve(hub: Arc<Hub>, job: Job) {
-    let finish = match attempt(&hub, &job).await {
+async fn serve(hub: &Arc<Hub>, job: Job) {
+    let finish = match attempt(hub, &job).await {
         Ok(()) => Finish::Done,
         Err(error) => {
             let (channel, site) = (job.lane.channel, job.lane.site);
@@ -102,7 +140,6 @@ async fn serve(hub: Arc<Hub>, job: Job) {
     if let Ok(Err(error)) = ended.await {
         tracing::error!(%error, "a delivery's lease could not be ended");
     }
-    hub.deliveries.notify_one();
 }
 
 async fn attempt(hub: &Arc<Hub>, job: &Job) -> Result<(), CallError> {

@@ -43,7 +43,13 @@ impl Origin {
     }
 
     pub(super) fn paced(&self, now: Millis, event: Event) {
-        lock(&self.pacer).handle(now, event);
+        let mut pacer = lock(&self.pacer);
+        let before = pacer.level();
+        pacer.handle(now, event);
+        if pacer.level() != before {
+            let (from, to, rate) = (before, pacer.level(), pacer.connection_rate());
+            tracing::debug!(site = self.site, from, to, rate, "requests in flight");
+        }
     }
 
     /// Whether streams are to be tried now.

@@ -80,13 +80,13 @@ async fn let_go(receiver: &Receiver) -> Result<(), ReceiverError> {
     let channels = catalog.channels().await?;
     for file in files {
         let row = rows.get(&file.id());
+        let wanted = row.filter(|r| matches!(r.state, DataState::Wanted | DataState::Present));
         let moved = |row: &Data| row.state == DataState::Wanted && row.site != Some(file.site());
-        if !row.is_some_and(|r| matches!(r.state, DataState::Wanted | DataState::Present)) {
-            file.let_go(true);
-        } else if row.is_some_and(|row| moved(row)) {
-            file.let_go(false);
-        } else if channels.iter().any(|channel| channel.id == file.channel() && channel.paused) {
-            file.let_go(false);
+        let rests = || channels.iter().any(|c| c.id == file.channel() && c.paused);
+        match wanted {
+            None => file.let_go(true),
+            Some(row) if moved(row) || rests() => file.let_go(false),
+            Some(_) => {}
         }
     }
     Ok(())

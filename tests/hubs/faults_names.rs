@@ -1,10 +1,11 @@
 //! Names that are unusual, and names that no entry may have.
 
+use zotferry_protocol::ids::{Millis, PacketId};
 use zotferry_protocol::packets::{CloneSync, OpStatus, Packet};
 use zotferry_protocol::refusal::Code;
 
 use crate::craft::put_operation;
-use crate::harness::{MIB, Setup, noise, pair};
+use crate::harness::{MIB, Setup, noise, pair, until};
 
 /// SYNC-6: every other UTF-8 text is a name, and arrives byte by byte as it was.
 #[tokio::test(flavor = "multi_thread")]
@@ -70,4 +71,30 @@ async fn names_that_lead_elsewhere_refuse_their_operation_alone() {
         assert_eq!(clone.bytes("alice", &[name]).await.unwrap(), b"");
     }
     assert!(!clone.dir.parent().unwrap().join("up").exists());
+}
+
+/// PKT-3, SYNC-8: an entry that no packet can carry is reported, and those behind it are delivered.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_too_large_for_a_packet_holds_up_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, clone) = pair(dir.path(), Setup::default(), Setup::default()).await;
+    let stopped = clone.stop().await;
+    for name in ["first", "huge", "last"] {
+        origin.put_bytes("alice", name, name.as_bytes()).await;
+    }
+    let alice = origin.channel("alice").await;
+    let catalog = &origin.hub().catalog;
+    let mut huge = catalog.by_path(alice.id, &["huge"]).await.unwrap().unwrap();
+    huge.deny_cid = "x".repeat(2 << 20);
+    let mut apply = catalog.begin_apply().await.unwrap();
+    apply.upsert_attach(alice.id, &[huge.clone()]).await.unwrap();
+    apply.finish(&PacketId([7; 16]), Millis(u64::MAX >> 1), b"").await.unwrap();
+    let clone = stopped.start().await;
+    clone.has("alice", 2).await;
+    assert_eq!(clone.names("alice").await, ["first", "last"]);
+    until("the origin has heard", async || {
+        let reports = catalog.reports(alice.id, 9).await.unwrap();
+        reports.iter().any(|r| r.op_id == huge.op_id && r.status == "too-large")
+    })
+    .await;
 }

@@ -42,7 +42,8 @@ impl Origin {
         lock(&self.pacer).request_bytes(remaining)
     }
 
-    pub(super) fn paced(&self, now: Millis, event: Event) {
+    /// The pacer hears what happened; whether more may be asked for at a time than before.
+    pub(super) fn paced(&self, now: Millis, event: Event) -> bool {
         let mut pacer = lock(&self.pacer);
         let before = pacer.level();
         pacer.handle(now, event);
@@ -50,6 +51,7 @@ impl Origin {
             let (from, to, rate) = (before, pacer.level(), pacer.connection_rate());
             tracing::debug!(site = self.site, from, to, rate, "requests in flight");
         }
+        pacer.level() > before
     }
 
     /// Whether streams are to be tried now.

@@ -65,7 +65,9 @@ impl Run {
     pub(super) fn got(&mut self, bytes: u64) {
         self.bytes += bytes;
         self.receiver.hub.metrics.bytes_fetched.add(bytes);
-        self.origin.paced(self.receiver.hub.clock.now(), Event::Bytes(bytes));
+        if self.origin.paced(self.receiver.hub.clock.now(), Event::Bytes(bytes)) {
+            self.receiver.hub.work.notify_one();
+        }
     }
 
     /// Resolves when the request has to end because the hub stops: at once between chunks, a little

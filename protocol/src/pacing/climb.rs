@@ -32,6 +32,8 @@ enum Phase {
     Level,
     /// Trying twice as many as `from`, which brought `before` bytes a second.
     Probe { from: u32, before: u64 },
+    /// Back from a probe of `above`, which brought `brought`: did it really not pay?
+    Doubt { above: u32, brought: u64 },
     /// Coming back after trouble.
     Recover,
 }
@@ -61,8 +63,11 @@ impl Climb {
         match self.phase {
             Phase::Level if settled => self.probe(now, goodput),
             Phase::Probe { from, before } if settled => self.judge(now, from, before, goodput),
+            Phase::Doubt { above, brought } if settled => {
+                self.reconsider(now, above, brought, goodput);
+            }
             Phase::Recover => self.recover(),
-            Phase::Level | Phase::Probe { .. } => {}
+            Phase::Level | Phase::Probe { .. } | Phase::Doubt { .. } => {}
         }
     }
 
@@ -94,15 +99,30 @@ impl Climb {
 
     /// FETCH-42: keeps a doubling that brought 1.3 times as much, and tries the next at once.
     fn judge(&mut self, now: Millis, from: u32, before: u64, goodput: u64) {
-        self.phase = Phase::Level;
         if grew_less(goodput, before, 130) {
+            self.phase = Phase::Doubt { above: self.level, brought: goodput };
             self.move_to(from);
             self.wait(now);
         } else {
-            self.ceiling = None;
-            self.interval = PROBE_FIRST;
+            self.phase = Phase::Level;
+            self.paid(now);
             self.probe(now, goodput);
         }
+    }
+
+    /// Connections that begin fast and slow down with their first losses make a doubling look vain.
+    /// If clearly less comes now than came with it, it did pay.
+    fn reconsider(&mut self, now: Millis, above: u32, brought: u64, goodput: u64) {
+        self.phase = Phase::Level;
+        if !grew_less(brought, goodput, 130) {
+            self.move_to(above);
+            self.paid(now);
+        }
+    }
+
+    fn paid(&mut self, now: Millis) {
+        self.ceiling = None;
+        (self.interval, self.probe_at) = (PROBE_FIRST, now);
     }
 
     /// One step up, staying below where the trouble was; beyond it only by a probe.

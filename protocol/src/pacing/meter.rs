@@ -44,6 +44,11 @@ impl Meter {
         self.round_trip = Some(self.round_trip.map_or(after, |least| least.min(after)));
     }
 
+    /// The shortest time to a first byte so far, in ms.
+    pub(super) fn round_trip(&self) -> Option<u64> {
+        self.round_trip
+    }
+
     /// The length of an epoch in ms.
     pub(super) fn epoch_ms(&self) -> u64 {
         let round_trips = self.round_trip.unwrap_or(0).saturating_mul(8);

@@ -171,7 +171,8 @@ impl Pacer {
 
     /// Bytes to ask for in the next request, when `remaining` bytes have not been asked for yet.
     pub fn request_bytes(&self, remaining: u64) -> u64 {
-        self.request.next(&self.config, remaining, self.climb.level())
+        let round_trip = self.meter.round_trip().unwrap_or(0);
+        self.request.next(&self.config, remaining, self.climb.level(), round_trip)
     }
 
     /// When a pause ends; `None` outside a pause.

@@ -4,6 +4,9 @@
 
 use super::PacingConfig;
 
+/// A request should keep its connection busy for so many ms at least, except at the very end.
+const LEAST_MS: u64 = 250;
+
 /// What answers taught about the size of requests.
 #[derive(Debug, Clone)]
 pub(super) struct RequestSize {
@@ -43,16 +46,29 @@ impl RequestSize {
 
     /// FETCH-46: after a 413, half of what would have been asked for.
     pub(super) fn too_large(&mut self, config: &PacingConfig, level: u32) {
-        self.accepted = self.next(config, u64::MAX, level) / 2;
+        self.accepted = self.next(config, u64::MAX, level, 0) / 2;
     }
 
     /// Bytes for the next request: a few seconds' worth, and near the end a share of what remains
     /// so small that the connections finish together (guided self-scheduling).
-    pub(super) fn next(&self, config: &PacingConfig, remaining: u64, level: u32) -> u64 {
+    pub(super) fn next(
+        &self,
+        config: &PacingConfig,
+        remaining: u64,
+        level: u32,
+        round_trip: u64,
+    ) -> u64 {
+        let round_trips = |n: u64| round_trip.saturating_mul(n).min(config.request_ms);
         let worth = |rate: u64| rate.saturating_mul(config.request_ms) / 1000;
-        // A share smaller than a quarter of a second is signed and asked for longer than it is under way.
-        let least = self.rate.map_or(0, |rate| worth(rate) / 16);
-        let share = (remaining / (2 * u64::from(level))).max(least);
+        let share = match self.rate {
+            None => remaining / (2 * u64::from(level)),
+            // As many connections may come to share what remains. A request that is over in a
+            // quarter of a second, or in eight round trips, would be waited for more than used.
+            Some(rate) => {
+                let least = rate.saturating_mul(round_trips(8).max(LEAST_MS)) / 1000;
+                (remaining / (2 * u64::from(config.max))).max(least)
+            }
+        };
         self.rate
             .map_or(config.request_first, worth)
             .min(self.accepted)

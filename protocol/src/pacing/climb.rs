@@ -56,6 +56,13 @@ impl Climb {
         self.level
     }
 
+    /// The most requests in flight that the near future may bring: the level, once doubling it did
+    /// not pay.
+    pub(super) fn prospect(&self) -> u32 {
+        let vain = self.phase == Phase::Level && self.interval > PROBE_FIRST;
+        if vain { self.level } else { self.max }
+    }
+
     /// An epoch is over in which the level was used and brought `goodput` bytes a second.
     pub(super) fn epoch(&mut self, now: Millis, goodput: u64) {
         let settled = self.last.is_some_and(|last| grew_less(goodput, last, 125));

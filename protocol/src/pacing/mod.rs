@@ -20,7 +20,7 @@ use crate::ids::Millis;
 use crate::manifest::MIN_CHUNK;
 use climb::Climb;
 use meter::Meter;
-use request::RequestSize;
+use request::{Connections, RequestSize};
 
 /// However long an origin asks to be left alone, it is tried again after this many ms.
 pub const MAX_PAUSE: u64 = 10 * 60 * 1000;
@@ -172,7 +172,7 @@ impl Pacer {
     /// Bytes to ask for in the next request, when `remaining` bytes have not been asked for yet.
     pub fn request_bytes(&self, remaining: u64) -> u64 {
         let round_trip = self.meter.round_trip().unwrap_or(0);
-        self.request.next(&self.config, remaining, self.climb.level(), round_trip)
+        self.request.next(&self.config, remaining, self.connections(), round_trip)
     }
 
     /// When a pause ends; `None` outside a pause.
@@ -195,11 +195,15 @@ impl Pacer {
         self.request.rate()
     }
 
+    fn connections(&self) -> Connections {
+        Connections { now: self.climb.level(), soon: self.climb.prospect() }
+    }
+
     fn finished(&mut self, now: Millis, how: How, bytes: u64) {
         match how {
             How::Done => self.request.completed(bytes),
             How::Limit | How::Cut if bytes > 0 => self.request.cut_after(bytes),
-            How::TooLarge => self.request.too_large(&self.config, self.climb.level()),
+            How::TooLarge => self.request.too_large(&self.config, self.connections()),
             How::TooMany { retry_after } | How::Unavailable { retry_after } => {
                 let first = self.config.pause.ceiling(self.barren);
                 self.pause(now, retry_after.map_or(first, |wish| wish.max(first)));

@@ -7,6 +7,13 @@ use super::PacingConfig;
 /// A request should keep its connection busy for so many ms at least, except at the very end.
 const LEAST_MS: u64 = 250;
 
+/// How many requests are in flight at a time: at present, and at most in the near future.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Connections {
+    pub(super) now: u32,
+    pub(super) soon: u32,
+}
+
 /// What answers taught about the size of requests.
 #[derive(Debug, Clone)]
 pub(super) struct RequestSize {
@@ -45,8 +52,8 @@ impl RequestSize {
     }
 
     /// FETCH-46: after a 413, half of what would have been asked for.
-    pub(super) fn too_large(&mut self, config: &PacingConfig, level: u32) {
-        self.accepted = self.next(config, u64::MAX, level, 0) / 2;
+    pub(super) fn too_large(&mut self, config: &PacingConfig, connections: Connections) {
+        self.accepted = self.next(config, u64::MAX, connections, 0) / 2;
     }
 
     /// Bytes for the next request: a few seconds' worth, and near the end a share of what remains
@@ -55,18 +62,18 @@ impl RequestSize {
         &self,
         config: &PacingConfig,
         remaining: u64,
-        level: u32,
+        connections: Connections,
         round_trip: u64,
     ) -> u64 {
         let round_trips = |n: u64| round_trip.saturating_mul(n).min(config.request_ms);
         let worth = |rate: u64| rate.saturating_mul(config.request_ms) / 1000;
         let share = match self.rate {
-            None => remaining / (2 * u64::from(level)),
-            // As many connections may come to share what remains. A request that is over in a
+            None => remaining / (2 * u64::from(connections.now)),
+            // All that may come are to share what remains. A request that is over in a
             // quarter of a second, or in eight round trips, would be waited for more than used.
             Some(rate) => {
                 let least = rate.saturating_mul(round_trips(8).max(LEAST_MS)) / 1000;
-                (remaining / (2 * u64::from(config.max))).max(least)
+                (remaining / (2 * u64::from(connections.soon))).max(least)
             }
         };
         self.rate

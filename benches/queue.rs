@@ -22,7 +22,8 @@ const NOW: Millis = Millis(1_800_000_000_000);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let batches = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1_000_000);
-    let dir = tempfile::tempdir_in(std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()))?;
+    let dir =
+        tempfile::tempdir_in(std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()))?;
     let path = dir.path().join("queue");
     let queue = open(&path)?.queue;
     let begun = Instant::now();
@@ -84,7 +85,8 @@ fn mib(path: &Path) -> std::io::Result<f64> {
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
         let meta = entry.metadata()?;
-        bytes += if meta.is_dir() { (mib(&entry.path())? * 1_048_576.0) as u64 } else { meta.len() };
+        bytes +=
+            if meta.is_dir() { (mib(&entry.path())? * 1_048_576.0) as u64 } else { meta.len() };
     }
     Ok(bytes as f64 / 1_048_576.0)
 }

@@ -211,3 +211,59 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     }
     cause.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A client whose time-out is a second.
+    fn transport(change: impl FnOnce(&mut Config)) -> Transport {
+        let url = BaseUrl::parse("http://127.0.0.1:1").unwrap();
+        let mut config = Config::new(url, "127.0.0.1:1".parse().unwrap());
+        config.transfer.stall_seconds = 1;
+        change(&mut config);
+        Transport::new(&config).unwrap()
+    }
+
+    /// A packet that comes byte by byte is given up, although something always comes.
+    #[tokio::test]
+    async fn a_packet_may_not_drip() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = BaseUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let dripping = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: {PACKET_TYPE}\r\ncontent-length: 1000\r\n\r\n"
+            );
+            socket.write_all(head.as_bytes()).await.unwrap();
+            while socket.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        });
+        let transport = transport(|_| {});
+        let response = transport.post(&url, "", &[]).await.unwrap();
+        let error = transport.packet_body(response).await.unwrap_err();
+        assert!(matches!(error, TransportError::Stalled(2)), "{error}");
+        dripping.await.unwrap();
+    }
+
+    /// QUEUE-13, ID-16: an address that is written down is forbidden for good; what a name resolves
+    /// to may be another address tomorrow.
+    #[tokio::test]
+    async fn a_name_is_not_forbidden_for_good() {
+        let transport = transport(|config| config.network.allow.clear());
+        let post = async |url: &str| {
+            transport.post(&BaseUrl::parse(url).unwrap(), "", &[]).await.unwrap_err()
+        };
+        let error = post("http://127.0.0.1:9").await;
+        assert!(matches!(error, TransportError::Forbidden(..)), "{error}");
+        let error = post("http://localhost:9").await;
+        assert!(matches!(error, TransportError::Broken(_)), "{error}");
+        assert!(error.to_string().contains("network.allow"), "{error}");
+    }
+}

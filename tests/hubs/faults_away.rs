@@ -27,6 +27,19 @@ async fn a_clone_that_comes_back_is_served_at_once() {
     clone.shows("alice", "note", &note).await;
 }
 
+/// QUEUE-15: a clone that was away for so long that its deliveries were given up is told all it missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_that_was_given_up_is_told_what_it_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let one_attempt = |config: &mut toml::Table| set(config, "limits", "max_attempts", 1);
+    let (origin, clone) = pair(dir.path(), Setup::with(one_attempt), Setup::default()).await;
+    let stopped = clone.stop().await;
+    let note = noise(6, 99);
+    origin.put_bytes("alice", "note", &note).await;
+    until("the delivery is given up", async || !origin.hub().queue.dead().is_empty()).await;
+    stopped.start().await.shows("alice", "note", &note).await;
+}
+
 /// QUEUE-14, QUEUE-15: an origin that goes away in mid-transfer is asked again when it greets.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_comes_back_is_asked_at_once() {

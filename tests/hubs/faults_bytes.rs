@@ -1,9 +1,14 @@
 //! Bytes that are not what they should be, and bytes that are here already.
 
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
+use zotferry::storage::Storage;
+use zotferry::storage::memory::MemoryStorage;
+
+use crate::craft::name_of;
 use crate::harness::{MIB, Setup, TestHub, blocked, noise, pair, set, until};
-use crate::proxy::{Fault, Kind};
+use crate::proxy::{BAD_GATEWAY, Fault, Kind};
 
 async fn one_changed_byte(clone: Setup, kind: Kind) {
     let dir = tempfile::tempdir().unwrap();
@@ -75,6 +80,27 @@ async fn a_file_that_is_always_wrong_is_never_visible() {
     }
     assert_eq!(clone.bytes("alice", &["rotten"]).await, None);
     assert_eq!(clone.counts().chunks, 5 + 1, "no chunk of it counts");
+}
+
+/// QUEUE-13, REF-5: what an origin says it cannot give, in a frame that nobody signed, is asked for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_in_a_frame_ends_no_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = MemoryStorage::default();
+    let shared: Arc<dyn Storage> = Arc::new(storage.clone());
+    let setup = Setup { storage: Some(shared), ..Setup::proxied() };
+    let (origin, clone) = pair(dir.path(), setup, Setup::default()).await;
+    origin.proxy().rule(|_, _| BAD_GATEWAY);
+    let note = noise(7, 400);
+    origin.put_bytes("alice", "note", &note).await;
+    let (_, root) = name_of(&origin, "alice", "note").await;
+    storage.remove(&root).unwrap();
+    origin.proxy().heal();
+    let before = origin.proxy().answers(Kind::Frames);
+    until("it was refused", async || origin.proxy().answers(Kind::Frames) > before + 2).await;
+    assert_eq!(clone.hub().queue.dead(), []);
+    storage.put_many(&[(root, note.clone().into())]).unwrap();
+    clone.shows("alice", "note", &note).await;
 }
 
 /// FILE-13: what is here under another name is not fetched, nor is what two names of one put share.

@@ -70,6 +70,26 @@ async fn a_queue_of_garbage_is_moved_aside_and_costs_no_verified_byte() {
     assert_eq!(moved_aside(&stopped.dir), 1);
 }
 
+/// FETCH-35: a partial file is lost and the queue still says what it held: that counts for nothing, and all of
+/// the file comes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_of_a_lost_partial_file_counts_for_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, clone) = pair(dir.path(), Setup::proxied(), Setup::default()).await;
+    let bytes = noise(2, CHUNKS as usize * MIB);
+    origin.proxy().allow(10 * MIB as u64);
+    origin.put_bytes("alice", "film", &bytes).await;
+    until("some chunks are here", async || clone.counts().chunks >= 6).await;
+    let stopped = clone.stop().await;
+    let partials = fs::read_dir(stopped.dir.join("storage/partial")).unwrap();
+    let lost = partials.map(|entry| fs::remove_file(entry.unwrap().path()).unwrap()).count();
+    assert_eq!(lost, 1);
+    origin.proxy().allow_all();
+    let clone = stopped.start().await;
+    clone.shows("alice", "film", &bytes).await;
+    assert_eq!(clone.counts().chunks, CHUNKS);
+}
+
 /// Why a hub with this done to its catalog does not start.
 async fn refusal_to_start(damage: impl Fn(&Path)) -> String {
     let dir = tempfile::tempdir().unwrap();

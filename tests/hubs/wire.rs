@@ -19,7 +19,8 @@ use zotferry_protocol::frames::{FrameEvent, FrameReader};
 use zotferry_protocol::identity::BaseUrl;
 use zotferry_protocol::ids::{Digest, ResourceId, Role};
 use zotferry_protocol::packets::{
-    Challenge, CloneSync, ManifestItem, ManifestRequest, OpStatus, Operation, Packet, StreamRequest,
+    Challenge, CloneSync, ManifestItem, ManifestRequest, OpStatus, Operation, Packet, PresentData,
+    StreamRequest, SyncReport,
 };
 use zotferry_protocol::refusal::Code;
 
@@ -269,6 +270,24 @@ async fn only_what_has_arrived_is_reported_as_present() {
     clone.hub().catalog.set_paused(there, false).await.unwrap();
     clone.hub().tell_receiver();
     until("both are reported", async || present().await == 2).await;
+}
+
+/// SYNC-11: reports of contents that no entry has are not kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_of_unknown_contents_fill_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, clone) = pair(dir.path(), Setup::default(), Setup::default()).await;
+    origin.put_bytes("alice", "note", b"known").await;
+    let (here, site) = (origin.channel("alice").await.id, origin.peer(&clone).await.row);
+    let present = async || origin.hub().catalog.present_at(here, site).await.unwrap();
+    until("the clone reports what it has", async || present().await == 1).await;
+    let (resource, _) = name_of(&origin, "alice", "note").await;
+    let made_up =
+        |n: u8| PresentData { resource: resource.clone(), role: Role::File, root: Digest([n; 32]) };
+    let report = SyncReport { operations: Vec::new(), present: (0..200).map(made_up).collect() };
+    let (peer, alice) = (clone.peer(&origin).await, clone.channel("alice").await);
+    clone.hub().call(&peer, &alice.portable_id, &report.into(), None).await.unwrap();
+    assert_eq!(present().await, 1);
 }
 
 /// ID-13, ID-18, ID-22, ID-23: a hub that may not be challenged is not listed. It may say where the channel lives, learns

@@ -98,6 +98,7 @@ async fn answer(
         hub,
         open: None,
         small: None,
+        stuck: None,
     })))
 }
 
@@ -145,21 +146,57 @@ struct Frames {
     open: Option<(u32, Box<dyn Content>)>,
     /// Small contents that were read ahead: the first one's item, and they.
     small: Option<(u32, Vec<Option<Bytes>>)>,
+    /// A frame that was next and for which a disk has to be waited.
+    stuck: Option<Frame>,
 }
 
 impl Source for Frames {
     fn next_piece(&mut self) -> std::io::Result<Option<Bytes>> {
+        self.fill(Reading::Wait)
+    }
+
+    fn piece_at_hand(&mut self) -> Option<std::io::Result<Option<Bytes>>> {
+        let piece = self.fill(Reading::AtHand);
+        let stuck = matches!(piece, Ok(None)) && self.stuck.is_some();
+        (!stuck).then_some(piece)
+    }
+}
+
+/// Whether a disk may be waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Wait,
+    AtHand,
+}
+
+/// What became of one frame.
+enum Read {
+    Done,
+    /// The storage has not what the catalog says.
+    Lost,
+    /// Only a disk has it.
+    Away,
+}
+
+impl Frames {
+    /// As many frames as one buffer takes, or as can be had.
+    fn fill(&mut self, reading: Reading) -> std::io::Result<Option<Bytes>> {
         let mut buffer = Buffer::take();
         let mut content = 0;
         // The largest frame has to fit, whatever comes next.
         while buffer.room() > READ / 2 + 1024 || buffer.is_empty() {
-            match self.plan.next() {
+            let step = self.stuck.take().map(Step::Frame).or_else(|| self.plan.next());
+            match step {
                 None => break,
                 Some(Step::End(end)) => buffer.put(&end_frame(end)),
                 Some(Step::Refuse(item)) => self.refuse(item, &mut buffer),
-                Some(Step::Frame(frame)) => match self.read(&frame, &mut buffer)? {
-                    true => content += u64::from(frame.len),
-                    false => self.lost(frame.item, &mut buffer),
+                Some(Step::Frame(frame)) => match self.read(&frame, &mut buffer, reading)? {
+                    Read::Done => content += u64::from(frame.len),
+                    Read::Lost => self.lost(frame.item, &mut buffer),
+                    Read::Away => {
+                        self.stuck = Some(frame);
+                        break;
+                    }
                 },
             }
         }
@@ -167,41 +204,65 @@ impl Source for Frames {
         self.hub.metrics.bytes_served.add(content);
         Ok((!buffer.is_empty()).then(|| buffer.freeze()))
     }
-}
 
-impl Frames {
     fn root(&self, item: u32) -> Option<(Digest, u64)> {
         self.items.get(item as usize)?.as_ref().ok().map(|s| (s.root, s.size))
     }
 
-    /// One frame; `false` when the storage has not what the catalog says.
-    fn read(&mut self, frame: &Frame, buffer: &mut Buffer) -> std::io::Result<bool> {
-        let Some((root, size)) = self.root(frame.item) else { return Ok(false) };
+    /// One frame.
+    fn read(
+        &mut self,
+        frame: &Frame,
+        buffer: &mut Buffer,
+        reading: Reading,
+    ) -> std::io::Result<Read> {
+        let Some((root, size)) = self.root(frame.item) else { return Ok(Read::Lost) };
         let head = data_header(frame.item, frame.chunk, frame.offset, frame.len);
         let len = frame.len as usize;
         if size <= SMALL as u64 {
             let at = frame.offset as usize;
-            let Some(bytes) = self.small(frame.item)? else { return Ok(false) };
-            let Some(part) = bytes.get(at..at + len) else { return Ok(false) };
+            if reading == Reading::AtHand && !self.has_small(frame.item) {
+                return Ok(Read::Away);
+            }
+            let Some(bytes) = self.small(frame.item)? else { return Ok(Read::Lost) };
+            let Some(part) = bytes.get(at..at + len) else { return Ok(Read::Lost) };
             buffer.put(&head);
             buffer.put(part);
-            return Ok(true);
+            return Ok(Read::Done);
         }
-        let Ok(manifest) = Manifest::of(size) else { return Ok(false) };
-        let Some(span) = manifest.span(ChunkNo(frame.chunk)) else { return Ok(false) };
+        let Ok(manifest) = Manifest::of(size) else { return Ok(Read::Lost) };
+        let Some(span) = manifest.span(ChunkNo(frame.chunk)) else { return Ok(Read::Lost) };
         if self.open.as_ref().is_none_or(|(item, _)| *item != frame.item) {
+            if reading == Reading::AtHand {
+                return Ok(Read::Away);
+            }
             let Some(content) = self.storage.open(&root).map_err(other)? else {
-                return Ok(false);
+                return Ok(Read::Lost);
             };
             self.open = Some((frame.item, content));
         }
-        let Some((_, content)) = &self.open else { return Ok(false) };
+        let Some((_, content)) = &self.open else { return Ok(Read::Lost) };
+        let offset = span.offset + u64::from(frame.offset);
+        let place = &mut buffer.next(head.len() + len)[head.len()..];
+        match reading {
+            Reading::Wait => {
+                crate::storage::read_exact_at(&**content, offset, place).map_err(other)?;
+            }
+            Reading::AtHand if matches!(content.read_now(offset, place), Ok(Some(n)) if n == len) =>
+                {}
+            Reading::AtHand => return Ok(Read::Away),
+        }
         buffer.put(&head);
-        let place = buffer.next(len);
-        crate::storage::read_exact_at(&**content, span.offset + u64::from(frame.offset), place)
-            .map_err(other)?;
         buffer.grow(len);
-        Ok(true)
+        Ok(Read::Done)
+    }
+
+    /// Whether a small item was read ahead.
+    fn has_small(&self, item: u32) -> bool {
+        let behind = |(first, have): &(u32, Vec<_>)| {
+            item.checked_sub(*first).is_some_and(|n| (n as usize) < have.len())
+        };
+        self.small.as_ref().is_some_and(behind)
     }
 
     /// A small item's bytes; reads some of those that follow as well.

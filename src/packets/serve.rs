@@ -83,23 +83,34 @@ pub(super) trait Source: Send + 'static {
     /// The next piece; `None` when all is said. An error cuts the response, so that the asker
     /// sees that it is not whole.
     fn next_piece(&mut self) -> std::io::Result<Option<Bytes>>;
+
+    /// The same when it can be had without waiting for a disk; `None`, and nothing has changed, when
+    /// it cannot.
+    fn piece_at_hand(&mut self) -> Option<std::io::Result<Option<Bytes>>>;
 }
 
 /// The pieces of a response body.
 pub struct Pieces(pub mpsc::Receiver<std::io::Result<Bytes>>);
 
-/// Reads a source one piece ahead of the reader.
+/// Reads a source one piece ahead of the reader. What the system has in memory is read where it is
+/// sent, while it is in the processor's cache; only a disk is waited for on another thread.
 pub(super) fn pump<S: Source>(source: S) -> Pieces {
     let (send, receive) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut source = source;
         while let Ok(place) = send.reserve().await {
-            let reading = tokio::task::spawn_blocking(move || {
-                let piece = source.next_piece();
-                (source, piece)
-            });
-            let Ok((back, piece)) = reading.await else { return };
-            source = back;
+            let piece = match source.piece_at_hand() {
+                Some(piece) => piece,
+                None => {
+                    let reading = tokio::task::spawn_blocking(move || {
+                        let piece = source.next_piece();
+                        (source, piece)
+                    });
+                    let Ok((back, piece)) = reading.await else { return };
+                    source = back;
+                    piece
+                }
+            };
             match piece {
                 Ok(Some(bytes)) => place.send(Ok(bytes)),
                 Ok(None) => return,

@@ -112,7 +112,7 @@ struct Reading {
 
 impl Source for Reading {
     fn next_piece(&mut self) -> std::io::Result<Option<Bytes>> {
-        let len = (self.left.end - self.left.start).min(READ as u64) as usize;
+        let len = self.next_len();
         if len == 0 {
             return Ok(None);
         }
@@ -120,10 +120,31 @@ impl Source for Reading {
         let place = buffer.next(len);
         crate::storage::read_exact_at(&*self.content, self.left.start, place)
             .map_err(std::io::Error::other)?;
+        Ok(Some(self.took(buffer, len)))
+    }
+
+    fn piece_at_hand(&mut self) -> Option<std::io::Result<Option<Bytes>>> {
+        let len = self.next_len();
+        if len == 0 {
+            return Some(Ok(None));
+        }
+        let mut buffer = Buffer::take();
+        let read = self.content.read_now(self.left.start, buffer.next(len));
+        let at_hand = matches!(read, Ok(Some(read)) if read == len);
+        at_hand.then(|| Ok(Some(self.took(buffer, len))))
+    }
+}
+
+impl Reading {
+    fn next_len(&self) -> usize {
+        (self.left.end - self.left.start).min(READ as u64) as usize
+    }
+
+    fn took(&mut self, mut buffer: Buffer, len: usize) -> Bytes {
         buffer.grow(len);
         self.left.start += len as u64;
         self.hub.metrics.bytes_served.add(len as u64);
-        Ok(Some(buffer.freeze()))
+        buffer.freeze()
     }
 }
 

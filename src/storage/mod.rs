@@ -129,6 +129,12 @@ pub trait Content: Send + Sync {
     /// Reads at `offset` as much as there is, up to the length of `buf`; 0 at the end.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize>;
 
+    /// The same without waiting for a disk: `None` when that cannot be done.
+    fn read_now(&self, offset: u64, buf: &mut [u8]) -> Result<Option<usize>> {
+        let _ = (offset, buf);
+        Ok(None)
+    }
+
     /// The file it is kept in, where there is one, for the system's own ways of copying.
     fn as_file(&self) -> Option<&File>;
 }

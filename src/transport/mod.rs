@@ -216,7 +216,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -237,6 +237,8 @@ mod tests {
         let url = BaseUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let dripping = tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4];
+            socket.read_exact(&mut asked).await.unwrap();
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: {PACKET_TYPE}\r\ncontent-length: 1000\r\n\r\n"
             );

@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod huge;
 mod process;
 
 use std::path::Path;
@@ -16,6 +17,8 @@ use zotferry::local::{Get, Put, StatusOf};
 const GROUP: u64 = 64 << 20;
 /// Large enough that a kill lands in the middle of it.
 const SIZE: u64 = 160 << 20;
+/// Rounds with the same two hubs; then they begin anew, so that the disk does not fill.
+const ROUNDS: u32 = 10;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Bytes of the file underway that are durable on a hub, and whether so many files are present and
@@ -78,11 +81,17 @@ enum Victim {
 }
 
 async fn survive(victim: Victim) {
-    let mut dice = Dice::new();
+    let (mut dice, all) = (Dice::new(), rounds());
+    for first in (0..all).step_by(ROUNDS as usize) {
+        survive_some(victim, &mut dice, ROUNDS.min(all - first)).await;
+    }
+}
+
+async fn survive_some(victim: Victim, dice: &mut Dice, rounds: u32) {
     let dir = tempfile::tempdir().unwrap();
     let (mut origin, mut clone) = two_hubs(dir.path()).await;
     let mut served_before = 0;
-    for round in 0..rounds() {
+    for round in 0..rounds {
         let name = format!("round-{round}");
         let path = dir.path().join(&name);
         let want = dice.noise(SIZE as usize);

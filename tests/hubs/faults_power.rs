@@ -99,8 +99,8 @@ async fn a_storage_that_breaks_down_stops_the_hub() {
     let shared: Arc<dyn Storage> = Arc::new(storage.clone());
     let setup = Setup { storage: Some(shared), ..Setup::default() };
     let (origin, clone) = pair(dir.path(), Setup::proxied(), setup).await;
-    let bytes = noise(3, SIZE);
-    origin.proxy().allow(SIZE as u64 / 2);
+    let bytes = noise(3, 12 * MIB);
+    origin.proxy().allow(6 * MIB as u64);
     origin.put_bytes("alice", "film", &bytes).await;
     until("some of it came", async || clone.counts().chunks > 0).await;
     assert_eq!(clone.hub().fault(), None);

@@ -52,6 +52,8 @@ impl Service {
                 tracing::error!(%error, "a part of the hub ended badly");
             }
         }
+        // What failed in the last moment counts as well.
+        self.hub.examine().await;
         self.hub.close().await
     }
 }

@@ -38,8 +38,8 @@ pub(super) async fn deliver(
             return Ok(());
         }
         let Packed { operations, through, oversized } = pack(&outbox)?;
-        leave_out(hub, peer, channel, &oversized).await?;
         if operations.is_empty() {
+            leave_out(hub, peer, channel, &oversized).await?;
             hub.catalog.acked(channel.id, peer.row, through).await?;
             continue;
         }
@@ -53,6 +53,7 @@ pub(super) async fn deliver(
             return Err(CallError::Local("a report on other operations".into()));
         }
         note(hub, peer, channel, &report.operations).await?;
+        leave_out(hub, peer, channel, &oversized).await?;
         hub.catalog.acked(channel.id, peer.row, through).await?;
         tracing::debug!(site = %peer.url, count, through, "delivered");
     }

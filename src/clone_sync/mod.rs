@@ -2,7 +2,8 @@
 //!
 //! Owns: deliveries, each announced once to each clone. Not here: what a clone does with them
 //! (`packets`), the order of jobs (`queue`), how far each clone has got (the catalog).
-//! Invariant: a clone's cursor moves only past operations that it has answered for.
+//! Invariant: a clone's cursor moves only past operations that it has answered for, or that no
+//! packet can carry.
 //! Spec: SYNC-29 to SYNC-32, ID-12 to ID-14, ID-17, QUEUE-1, QUEUE-12 to QUEUE-14, REF-5.
 
 mod announce;
@@ -21,7 +22,7 @@ use crate::hub::{CallError, Hub, Peer};
 use crate::queue::{Finish, Job, Lane, QueueError, Task};
 
 /// Deliveries at the same time.
-const PARALLEL: usize = 8;
+const PARALLEL: u32 = 8;
 /// How many of them to one hub: a slow one leaves room for the others.
 const PER_SITE: u32 = 2;
 /// How long the loop rests at most, in ms.
@@ -42,14 +43,29 @@ impl Busy {
         busy.iter().filter(|(_, n)| **n >= PER_SITE).map(|(site, _)| *site).collect()
     }
 
-    fn begin(&self, site: i64) {
-        *self.lock().entry(site).or_default() += 1;
+    fn all(&self) -> u32 {
+        self.lock().values().sum()
     }
 
-    fn end(&self, site: i64) {
-        if let Some(n) = self.lock().get_mut(&site) {
+    fn begin(&self, hub: &Arc<Hub>, site: i64) -> Delivery {
+        *self.lock().entry(site).or_default() += 1;
+        Delivery { busy: self.clone(), hub: Arc::clone(hub), site }
+    }
+}
+
+/// One delivery in flight, however it ends.
+struct Delivery {
+    busy: Busy,
+    hub: Arc<Hub>,
+    site: i64,
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(n) = self.busy.lock().get_mut(&self.site) {
             *n = n.saturating_sub(1);
         }
+        self.hub.deliveries.notify_one();
     }
 }
 
@@ -98,20 +114,15 @@ async fn greet(hub: &Arc<Hub>) -> Result<(), CallError> {
 
 async fn round(hub: &Arc<Hub>, tasks: &TaskTracker, busy: &Busy) -> Result<u64, QueueError> {
     let now = hub.clock.now();
-    while tasks.len() < PARALLEL {
+    while busy.all() < PARALLEL {
         let full = busy.full();
         let mine = |lane: &Lane, task: &Task| {
             !full.contains(&lane.site)
                 && matches!(task, Task::Deliver | Task::Report | Task::Announce)
         };
         let Some(job) = hub.queue.lease(now, &mine, 1)?.pop() else { break };
-        let (hub, busy, site) = (Arc::clone(hub), busy.clone(), job.lane.site);
-        busy.begin(site);
-        tasks.spawn(async move {
-            serve(&hub, job).await;
-            busy.end(site);
-            hub.deliveries.notify_one();
-        });
+        let delivery = busy.begin(hub, job.lane.site);
+        tasks.spawn(async move { serve(&delivery.hub, job).await });
     }
     let next = hub.queue.next_due(now);
     Ok(next.map_or(LONGEST_REST, |at| at.since(now).clamp(1, LONGEST_REST)))

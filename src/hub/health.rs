@@ -14,7 +14,7 @@ use super::{Hub, HubError};
 const EVERY: Duration = Duration::from_secs(1);
 
 impl Hub {
-    /// The first part that cannot write any more, if there is one.
+    /// The first part that cannot write any more, if there is one. Blocking.
     pub fn health(&self) -> Result<(), HubError> {
         self.catalog.health()?;
         self.queue.health()?;
@@ -26,12 +26,22 @@ impl Hub {
         self.fault.get().map(String::as_str)
     }
 
+    /// Looks whether every part can still write; the first fault that is found stays.
+    pub async fn examine(self: &Arc<Self>) {
+        let hub = Arc::clone(self);
+        // Whoever is asked may be writing just now.
+        let asking = tokio::task::spawn_blocking(move || hub.health().map_err(|e| e.to_string()));
+        if let Ok(Err(fault)) = asking.await {
+            self.fault.get_or_init(|| fault);
+        }
+    }
+
     /// Stops the hub when a part of it cannot write any more.
     pub async fn watch(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
-            if let Err(error) = self.health() {
-                tracing::error!(%error, "the hub stops: it cannot keep what it is given");
-                self.fault.get_or_init(|| error.to_string());
+            self.examine().await;
+            if let Some(fault) = self.fault() {
+                tracing::error!(fault, "the hub stops: it cannot keep what it is given");
                 self.stop.cancel();
             }
             tokio::select! {

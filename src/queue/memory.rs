@@ -101,6 +101,10 @@ impl Entry {
         self.job.attempts = 0;
     }
 
+    fn is_leased_bundle(&self) -> bool {
+        matches!(self.state, State::Leased { .. }) && self.job.task.kind() == Kind::Bundle
+    }
+
     /// Takes files out of the job; whether it names any still, or never did.
     fn leave_out(&mut self, out: &[i64]) -> bool {
         match &mut self.job.task {
@@ -287,8 +291,8 @@ impl Queue for MemoryQueue {
     }
 
     fn keep_to(&self, lane: &Lane, wanted: &[i64]) -> Result<(), QueueError> {
-        let here = |entry: &Entry| entry.job.lane == *lane;
-        self.lock().jobs.retain(|_, entry| here(entry) || entry.leave_out(wanted));
+        let stays = |entry: &Entry| entry.job.lane == *lane || entry.is_leased_bundle();
+        self.lock().jobs.retain(|_, entry| stays(entry) || entry.leave_out(wanted));
         Ok(())
     }
 

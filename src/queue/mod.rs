@@ -116,7 +116,7 @@ pub trait Queue: Send + Sync {
     fn forget(&self, wanted: i64) -> Result<(), QueueError>;
 
     /// Drops the places of files in jobs of every lane but this one: another hub is asked for them
-    /// now. Bitmaps stay.
+    /// now. Bitmaps stay, and so do bundles that are leased: what was asked for may come.
     fn keep_to(&self, lane: &Lane, wanted: &[i64]) -> Result<(), QueueError>;
 
     /// Makes the delayed jobs of some lanes due: a clone came back. Returns how many. Attempts stay

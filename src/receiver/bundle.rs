@@ -47,10 +47,13 @@ async fn serve(
     job: &Job,
 ) -> Result<Finish, ReceiverError> {
     let rows = receiver.hub.catalog.contents(job.task.wanted()).await?;
-    // One that another hub is to be asked for by now is queued there.
+    // One that another hub is to be asked for by now goes into that lane.
     let mine = |row: &Data| row.site == Some(job.lane.site);
     let open = |row: &Data| row.state == DataState::Wanted && row.size > 0;
-    let files: Vec<Data> = rows.into_iter().filter(|row| open(row) && mine(row)).collect();
+    let (files, moved): (Vec<Data>, Vec<Data>) = rows.into_iter().filter(open).partition(mine);
+    if !moved.is_empty() {
+        receiver.hub.tell_receiver();
+    }
     let (files, twins) = once_each(files);
     let Some(first) = files.first() else { return Ok(Finish::Done) };
     let hub = &receiver.hub;

@@ -188,8 +188,13 @@ impl Receiver {
             return Ok(());
         }
         tracing::debug!(?finished, "leases end");
+        let failed = finished.iter().any(|(_, finish)| matches!(finish, Finish::Retry { .. }));
         let (queue, now) = (Arc::clone(&self.hub.queue), self.hub.clock.now());
         tokio::task::spawn_blocking(move || queue.commit(&finished, &[], now)).await??;
+        // Another hub may have announced what this one does not give.
+        if failed {
+            self.hub.tell_receiver();
+        }
         self.hub.work.notify_one();
         Ok(())
     }

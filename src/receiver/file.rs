@@ -22,7 +22,7 @@ use crate::catalog::Data;
 use crate::chunker::{Assembly, ChunkSink, ChunkerError, FilledChunk};
 use crate::hub::{Capability, Hub};
 use crate::queue::{Finish, HeldPage, Job, Lane, NewJob, Task};
-use crate::storage::{Retry, StorageError};
+use crate::storage::StorageError;
 
 /// Jobs into which a file is cut at least, so that many connections find work.
 const JOBS: u32 = 256;
@@ -35,9 +35,9 @@ pub struct ActiveFile {
     pub(super) data: Data,
     pub(super) hub: Arc<Hub>,
     site: i64,
-    transfer: Mutex<Transfer>,
+    pub(super) transfer: Mutex<Transfer>,
     /// None while one that was given up is replaced.
-    assembly: Mutex<Option<Arc<Assembly>>>,
+    pub(super) assembly: Mutex<Option<Arc<Assembly>>>,
     /// Jobs whose chunks were all written and wait to be durable.
     parked: Mutex<Vec<(u64, ChunkRange)>>,
     /// Rings when the transfer has something to do.
@@ -47,7 +47,7 @@ pub struct ActiveFile {
     asked: AtomicU64,
     range: u32,
     /// Cancelled when the file leaves the hand: whole, unwanted, resting, or because the hub stops.
-    leave: CancellationToken,
+    pub(super) leave: CancellationToken,
     unwanted: AtomicBool,
 }
 
@@ -144,6 +144,11 @@ impl ActiveFile {
     pub(super) fn let_go(&self, unwanted: bool) {
         self.unwanted.store(unwanted, Relaxed);
         self.leave.cancel();
+    }
+
+    /// Whether nothing is asked for at present.
+    pub(super) fn rests(&self) -> bool {
+        self.requests.load(Relaxed) == 0
     }
 
     /// Bytes that are neither here nor asked for.
@@ -388,7 +393,7 @@ impl ActiveFile {
         });
     }
 
-    fn sync_failed(&self, error: &str) {
+    pub(super) fn sync_failed(&self, error: &str) {
         tracing::error!(file = %self.name(), error, "a sync failed; the partial file is given up");
         self.tell(Input::SyncFailed);
     }
@@ -404,76 +409,8 @@ impl ActiveFile {
         });
     }
 
-    /// Begins a new partial file in the place of one whose sync failed. It can be opened only when
-    /// the last request has let go of the old one.
-    async fn abandon(&self) {
-        let old = lock(&self.assembly).take();
-        let manifest = *lock(&self.transfer).manifest();
-        if let Some(old) = old {
-            let discarding = tokio::task::spawn_blocking(move || old.discard());
-            if let Ok(Err(error)) = discarding.await {
-                tracing::error!(file = %self.name(), %error, "a partial file stays behind");
-            }
-        }
-        while !self.is_over() {
-            let (hub, root) = (Arc::clone(&self.hub), self.data.root);
-            let opening =
-                tokio::task::spawn_blocking(move || Assembly::open(&*hub.storage, root, manifest));
-            match opening.await {
-                Ok(Ok(new)) => {
-                    *lock(&self.assembly) = Some(new);
-                    return;
-                }
-                Ok(Err(error)) => {
-                    tracing::info!(file = %self.name(), %error, "no new partial file yet");
-                }
-                Err(error) => tracing::error!(file = %self.name(), %error, "no new partial file"),
-            }
-            self.pause(50).await;
-        }
-    }
-
-    /// Makes the file visible, however often it takes; `false` when the partial file was lost in the
-    /// attempt and all of it has to come again.
-    async fn commit(self: &Arc<Self>, receiver: &Arc<Receiver>) -> bool {
-        loop {
-            match self.try_commit(receiver).await {
-                Ok(whole) => return whole,
-                Err(error) => {
-                    tracing::error!(file = %self.name(), %error, "not committed; tried again later");
-                }
-            }
-            if self.is_over() {
-                // Every step can be repeated: the next time it is taken in hand.
-                receiver.forget(self.data.id);
-                return true;
-            }
-            self.pause(1000).await;
-        }
-    }
-
-    async fn try_commit(self: &Arc<Self>, receiver: &Arc<Receiver>) -> Result<bool, ReceiverError> {
-        let _until_named = self.hub.storing.read().await;
-        if let Some(assembly) = self.assembly() {
-            match tokio::task::spawn_blocking(move || assembly.commit()).await? {
-                Ok(()) => {}
-                Err(error) if error.retry() == Retry::Later => return Err(error.into()),
-                Err(error) => {
-                    self.sync_failed(&error.to_string());
-                    return Ok(false);
-                }
-            }
-        }
-        receiver.arrived(&[(self.data.id, self.data.channel)]).await?;
-        let (queue, wanted) = (Arc::clone(&self.hub.queue), self.data.id);
-        tokio::task::spawn_blocking(move || queue.forget(wanted)).await??;
-        self.leave.cancel();
-        receiver.forget(self.data.id);
-        Ok(true)
-    }
-
     /// Rests for so many ms, or until the file leaves the hand.
-    async fn pause(&self, ms: u64) {
+    pub(super) async fn pause(&self, ms: u64) {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(ms)) => {}
             () = self.leaving() => {}

@@ -9,6 +9,7 @@
 
 mod bundle;
 mod chunks;
+mod complete;
 mod digests;
 mod exchange;
 mod file;
@@ -99,6 +100,8 @@ impl Receiver {
                 Ok(rest) => rest,
                 Err(error) => {
                     tracing::error!(%error, "the receiver cannot go on for now");
+                    // What was passed over is found again from the start.
+                    self.hub.news.store(true, std::sync::atomic::Ordering::Relaxed);
                     5_000
                 }
             };

@@ -57,7 +57,10 @@ impl Run {
     pub(super) fn answered(&mut self) {
         if std::mem::take(&mut self.first) {
             let now = self.receiver.hub.clock.now();
-            self.origin.paced(now, Event::FirstByte { after: now.since(self.started) });
+            let event = Event::FirstByte { after: now.since(self.started) };
+            if self.origin.paced(now, event) {
+                self.receiver.hub.work.notify_one();
+            }
         }
     }
 

@@ -66,8 +66,8 @@ impl Backlog {
     }
 }
 
-/// Files whose channel rests, whose entry has other content by now, or that another hub is to be
-/// asked for leave the hand; the last are taken up again when they have left.
+/// Files whose channel rests, whose entry has other content by now, or that another hub announced
+/// while nothing comes from the first leave the hand; the last are taken up again when they have left.
 async fn let_go(receiver: &Receiver) -> Result<(), ReceiverError> {
     let files: Vec<Arc<ActiveFile>> = lock(&receiver.files).values().cloned().collect();
     if files.is_empty() {
@@ -81,7 +81,8 @@ async fn let_go(receiver: &Receiver) -> Result<(), ReceiverError> {
     for file in files {
         let row = rows.get(&file.id());
         let wanted = row.filter(|r| matches!(r.state, DataState::Wanted | DataState::Present));
-        let moved = |row: &Data| row.state == DataState::Wanted && row.site != Some(file.site());
+        let elsewhere = |row: &Data| row.site != Some(file.site());
+        let moved = |row: &Data| row.state == DataState::Wanted && elsewhere(row) && file.rests();
         let rests = || channels.iter().any(|c| c.id == file.channel() && c.paused);
         match wanted {
             None => file.let_go(true),

@@ -5,6 +5,9 @@ use crate::ids::Millis;
 /// Epochs last eight round trips, within these bounds in ms.
 const EPOCH: std::ops::RangeInclusive<u64> = 250..=1000;
 
+/// After so many ms a connection's rate can be guessed.
+const IMPRESSION: u64 = 50;
+
 /// The running epoch.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Meter {
@@ -55,6 +58,13 @@ impl Meter {
         round_trips.clamp(*EPOCH.start(), *EPOCH.end())
     }
 
+    /// Payload bytes a second of one connection in the epoch so far, once that says something.
+    pub(super) fn first_impression(&self, now: Millis) -> Option<u64> {
+        let long_enough = self.round_trip.is_some() && now.since(self.since) >= IMPRESSION;
+        let rate = self.bytes.saturating_mul(1000).checked_div(self.busy)?;
+        (long_enough && rate > 0).then_some(rate)
+    }
+
     /// Ends the epoch if it is long enough.
     pub(super) fn close_epoch(&mut self, now: Millis) -> Option<Epoch> {
         let ms = now.since(self.since);
@@ -77,9 +87,10 @@ impl Meter {
 }
 
 impl Epoch {
-    /// Whether the epoch says something about `level` requests in flight: three quarters of them
-    /// were, on average, and something arrived.
-    pub(super) fn keeps_busy(&self, level: u32) -> bool {
-        self.goodput > 0 && self.busy * 4 >= self.ms * u64::from(level) * 3
+    /// Whether the epoch says something about `level` requests in flight: so many were, on average,
+    /// give or take a quarter, and something arrived.
+    pub(super) fn is_about(&self, level: u32) -> bool {
+        let (busy, level) = (self.busy * 4, self.ms * u64::from(level));
+        self.goodput > 0 && (level * 3..=level * 5).contains(&busy)
     }
 }

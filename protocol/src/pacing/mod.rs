@@ -156,9 +156,12 @@ impl Pacer {
                 self.finished(now, how, bytes);
             }
         }
+        if self.request.rate().is_none() {
+            self.request.guess_rate(self.meter.first_impression(now));
+        }
         if let Some(epoch) = self.meter.close_epoch(now) {
             self.request.learn_rate(epoch.per_connection);
-            if epoch.keeps_busy(self.climb.level()) {
+            if epoch.is_about(self.climb.level()) {
                 self.climb.epoch(now, epoch.goodput);
             }
         }
@@ -190,7 +193,7 @@ impl Pacer {
         self.meter.in_flight
     }
 
-    /// Measured bytes a second of one connection; `None` before the first epoch is over.
+    /// Measured bytes a second of one connection; `None` before anything came.
     pub fn connection_rate(&self) -> Option<u64> {
         self.request.rate()
     }

@@ -19,6 +19,8 @@ pub(super) struct Connections {
 pub(super) struct RequestSize {
     /// Bytes a second of one connection.
     rate: Option<u64>,
+    /// Whether no epoch has confirmed it yet.
+    guessed: bool,
     /// What a 413 left; grows again slowly with every complete answer.
     accepted: u64,
     /// The most that an answer brought before something cut it.
@@ -27,7 +29,7 @@ pub(super) struct RequestSize {
 
 impl RequestSize {
     pub(super) fn new(request_max: u64) -> Self {
-        Self { rate: None, accepted: request_max, answer_limit: None }
+        Self { rate: None, guessed: false, accepted: request_max, answer_limit: None }
     }
 
     pub(super) fn rate(&self) -> Option<u64> {
@@ -36,7 +38,17 @@ impl RequestSize {
 
     pub(super) fn learn_rate(&mut self, measured: Option<u64>) {
         if let Some(measured) = measured.filter(|&rate| rate > 0) {
-            self.rate = Some(self.rate.map_or(measured, |rate| rate.midpoint(measured)));
+            let before = self.rate.filter(|_| !self.guessed);
+            self.rate = Some(before.map_or(measured, |rate| rate.midpoint(measured)));
+            self.guessed = false;
+        }
+    }
+
+    /// A rate until the first epoch is over: a fast path would be asked for hundreds of small
+    /// answers meanwhile.
+    pub(super) fn guess_rate(&mut self, impression: Option<u64>) {
+        if self.rate.is_none() && impression.is_some() {
+            (self.rate, self.guessed) = (impression, true);
         }
     }
 

@@ -68,7 +68,6 @@ fn a_probe_waits_until_goodput_has_settled() {
     assert_eq!(levels, [4, 4, 4, 4, 8]);
 }
 
-/// FETCH-41: what one request brings says nothing about four: nothing is tried.
 /// FETCH-42: what connections bring that are new and fast is compared with what comes without them.
 #[test]
 fn a_doubling_that_only_seemed_vain_is_repeated() {
@@ -85,6 +84,7 @@ fn a_doubling_that_only_seemed_vain_is_repeated() {
     assert_eq!(levels(&limited), [4, 8, 8, 4, 4, 4, 4, 4]);
 }
 
+/// FETCH-41: what one request brings says nothing about four: nothing is tried.
 #[test]
 fn too_little_work_teaches_nothing_about_the_level() {
     let mut pacer = Pacer::new(PacingConfig::default());

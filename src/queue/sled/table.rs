@@ -210,7 +210,10 @@ impl Table {
     pub(super) fn keep_to(&mut self, lane: &Lane, wanted: &[i64], changes: &mut Vec<Change>) {
         for &file in wanted {
             for id in self.naming(file) {
-                if self.rows[&id].job.lane != *lane {
+                let row = &self.rows[&id];
+                let asked = matches!(row.state, State::Leased { .. })
+                    && row.job.task.kind() == Kind::Bundle;
+                if row.job.lane != *lane && !asked {
                     self.leave_out(id, file, changes);
                 }
             }

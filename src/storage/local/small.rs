@@ -63,12 +63,12 @@ impl Small {
         Rows::open(folder, dir, &SCHEMA).map(Self)
     }
 
-    /// Whether nothing was ever put here, or all of it was removed.
     /// Whether anything can still be written.
     pub(super) fn health(&self) -> Result<()> {
         self.0.health()
     }
 
+    /// Whether nothing was ever put here, or all of it was removed.
     pub(super) fn is_empty(&self) -> Result<bool> {
         let row = self.0.query(async |connection| {
             sqlx::query("SELECT 1 FROM content UNION ALL SELECT 1 FROM page LIMIT 1")

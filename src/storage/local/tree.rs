@@ -131,7 +131,12 @@ impl Names {
             return Ok(());
         }
         health(failed)?;
-        sync().inspect_err(|_| failed.store(true, Ordering::Release))?;
+        sync().inspect_err(|error| {
+            // No file descriptor to begin with is no failed sync.
+            if matches!(error, StorageError::SyncFailed { .. }) {
+                failed.store(true, Ordering::Release);
+            }
+        })?;
         *durable = true;
         Ok(())
     }
@@ -174,6 +179,16 @@ mod tests {
         before.put(|| Ok(())).unwrap();
         assert!(before.confirm(&failed, || Ok(())).is_err());
         assert!(health(&failed).is_err());
+    }
+
+    /// A folder that could not be opened was not synced, and may be later.
+    #[test]
+    fn a_folder_that_is_not_opened_is_no_failed_sync() {
+        let (names, failed) = (Names::default(), AtomicBool::new(false));
+        let no_descriptor = || Err(StorageError::io("opening a folder")(Errno::MFILE.into()));
+        assert!(names.confirm(&failed, no_descriptor).is_err());
+        assert!(health(&failed).is_ok());
+        names.confirm(&failed, || Ok(())).unwrap();
     }
 
     /// Names that are durable are not synced again.

@@ -59,8 +59,8 @@ impl Climb {
     /// The most requests in flight that the near future may bring: the level, once doubling it did
     /// not pay.
     pub(super) fn prospect(&self) -> u32 {
-        let back = matches!(self.phase, Phase::Level | Phase::Doubt { .. });
-        if back && self.interval > PROBE_FIRST { self.level } else { self.max }
+        let vain = self.phase == Phase::Level && self.interval > PROBE_FIRST;
+        if vain { self.level } else { self.max }
     }
 
     /// An epoch is over in which the level was used and brought `goodput` bytes a second.

@@ -44,7 +44,8 @@ impl Service {
         Ok(Self { hub, receiver, tasks })
     }
 
-    /// Puts back what is in flight, and closes the hub.
+    /// Puts back what is in flight, and closes the hub. A hub that cannot write any more is stopped
+    /// all the same; [`Hub::fault`] tells.
     pub async fn stop(self) -> Result<(), HubError> {
         self.hub.stop.cancel();
         for task in self.tasks {
@@ -54,7 +55,9 @@ impl Service {
         }
         // What failed in the last moment counts as well.
         self.hub.examine().await;
-        self.hub.close().await
+        let closed = self.hub.close().await;
+        self.hub.examine().await;
+        if self.hub.fault().is_some() { Ok(()) } else { closed }
     }
 }
 

@@ -57,10 +57,7 @@ impl Run {
     pub(super) fn answered(&mut self) {
         if std::mem::take(&mut self.first) {
             let now = self.receiver.hub.clock.now();
-            let event = Event::FirstByte { after: now.since(self.started) };
-            if self.origin.paced(now, event) {
-                self.receiver.hub.work.notify_one();
-            }
+            self.tell(Event::FirstByte { after: now.since(self.started) });
         }
     }
 
@@ -68,7 +65,12 @@ impl Run {
     pub(super) fn got(&mut self, bytes: u64) {
         self.bytes += bytes;
         self.receiver.hub.metrics.bytes_fetched.add(bytes);
-        if self.origin.paced(self.receiver.hub.clock.now(), Event::Bytes(bytes)) {
+        self.tell(Event::Bytes(bytes));
+    }
+
+    /// The pacer hears of it; when it wants more requests in flight, the receiver wakes.
+    fn tell(&self, event: Event) {
+        if self.origin.paced(self.receiver.hub.clock.now(), event) {
             self.receiver.hub.work.notify_one();
         }
     }

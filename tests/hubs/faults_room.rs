@@ -60,11 +60,13 @@ async fn a_file_for_which_there_is_no_disk_waits_until_there_is() {
 async fn goes_on_when_there_is_space(clone: TestHub, origin: TestHub, full: impl Fn(bool)) {
     let alice = clone.channel("alice").await.id;
     clone.hub().catalog.set_paused(alice, true).await.unwrap();
-    let (film, note) = (noise(1, 6 * MIB), noise(2, 200_000));
+    // One content for each way of keeping it: a large file, a file, a row.
+    let (film, note, line) = (noise(1, 6 * MIB), noise(2, 200_000), noise(3, 60_000));
     origin.put_bytes("alice", "film", &film).await;
     origin.put_bytes("alice", "note", &note).await;
+    origin.put_bytes("alice", "line", &line).await;
     until("it is announced", async || {
-        clone.hub().catalog.channel(alice).await.unwrap().reserved == 6 * MIB as u64 + 200_000
+        clone.hub().catalog.channel(alice).await.unwrap().reserved == 6 * MIB as u64 + 260_000
     })
     .await;
     full(true);
@@ -74,6 +76,7 @@ async fn goes_on_when_there_is_space(clone: TestHub, origin: TestHub, full: impl
         .await;
     assert_eq!(clone.bytes("alice", &["film"]).await, None);
     full(false);
+    clone.shows("alice", "line", &line).await;
     clone.shows("alice", "film", &film).await;
     clone.shows("alice", "note", &note).await;
 }

@@ -39,7 +39,8 @@ mod tests {
             .expect("the folder of migrations")
             .map(|entry| entry.expect("a file").file_name().into_string().expect("a name"))
             .collect();
-        found.sort();
+        let number = |name: &String| name.split('_').next().and_then(|n| n.parse::<i64>().ok());
+        found.sort_by_key(number);
         let listed =
             FILES.map(|(version, name, _)| format!("{version}_{}.sql", name.replace(' ', "_")));
         assert_eq!(found, listed);

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use zotferry_protocol::ids::{Digest, ResourceId, Role};
 
 use super::columns::{Hex, checked, list, number, parsed};
-use super::data::{Data, DataState};
+use super::data::{Data, DataState, data};
 use super::error::CatalogError;
 use super::{Catalog, ChannelNo};
 
@@ -46,6 +46,25 @@ impl Catalog {
         .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.iter().map(|row| checked(row, "root", Digest::from_slice)).collect()
+    }
+
+    /// What an entry has, or is to have, in a role: present, wanted or given up.
+    pub async fn content_of(
+        &self,
+        channel: ChannelNo,
+        hash: &ResourceId,
+        role: Role,
+    ) -> Result<Option<Data>, CatalogError> {
+        let row = sqlx::query(
+            "SELECT * FROM data
+             WHERE channel = ?1 AND hash = ?2 AND role = ?3 AND state <> 'superseded'",
+        )
+        .bind(channel)
+        .bind(hash.as_str())
+        .bind(role.as_str())
+        .fetch_optional(&mut *self.reader().await?)
+        .await?;
+        row.as_ref().map(data).transpose()
     }
 
     /// Looks many contents up, in the order asked; `None` where this channel has no such bytes here.

@@ -15,6 +15,7 @@ mod exchange;
 mod file;
 mod origin;
 mod outcome;
+mod reading;
 mod refill;
 mod reuse;
 mod sink;
@@ -36,6 +37,7 @@ use crate::queue::{Job, Kind, Lane, QueueError, Task};
 use crate::storage::StorageError;
 pub use file::{ActiveFile, FileProgress};
 use origin::Origin;
+pub use reading::{ReadError, Reading};
 
 /// How long the loop rests at most when nothing rings.
 const LONGEST_REST: u64 = 60_000;

@@ -20,6 +20,9 @@ pub enum RawError {
     /// A map was expected.
     #[error("not a map with text keys")]
     NotAMap,
+    /// A list was expected.
+    #[error("not a list")]
+    NotAList,
 }
 
 /// What a value's first byte says.
@@ -78,6 +81,26 @@ pub fn value_len(bytes: &[u8], depth: usize) -> Result<usize, RawError> {
     }
 }
 
+/// The elements of a list, each as its raw bytes.
+pub fn elements(list: &[u8], depth: usize) -> Result<Vec<&[u8]>, RawError> {
+    let Shape::Nested(mut at, children) = shape(list)? else {
+        return Err(RawError::NotAList);
+    };
+    if is_map(list) {
+        return Err(RawError::NotAList);
+    }
+    let mut out = Vec::new();
+    for _ in 0..children {
+        out.push(take(list, &mut at, depth)?);
+    }
+    if at == list.len() { Ok(out) } else { Err(RawError::Cut) }
+}
+
+/// Whether the value that starts here is a list.
+pub fn is_list(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(0x90..=0x9f | 0xdc | 0xdd))
+}
+
 /// Whether the value that starts here is a map.
 pub fn is_map(bytes: &[u8]) -> bool {
     matches!(bytes.first(), Some(0x80..=0x8f | 0xde | 0xdf))
@@ -107,7 +130,8 @@ fn take<'a>(bytes: &'a [u8], at: &mut usize, depth: usize) -> Result<&'a [u8], R
     Ok(&rest[..len])
 }
 
-fn text(raw: &[u8]) -> Option<&str> {
+/// The text that a raw value is; `None` for another value, or where it is not UTF-8.
+pub fn text(raw: &[u8]) -> Option<&str> {
     let start = match raw.first()? {
         0xa0..=0xbf => 1,
         0xd9 => 2,

@@ -18,7 +18,8 @@ pub(crate) fn operation_of(entry: &OutboxEntry) -> Result<Operation, String> {
         .iter()
         .map(|d| Data::new(d.role, d.size, d.root, d.digests.as_deref(), &d.mime))
         .collect();
-    Ok(Operation { id: entry.entry.op_id, op: Operation::PUT.to_owned(), attach, data })
+    let op = Operation::PUT.to_owned();
+    Ok(Operation { id: entry.entry.op_id, op, attach, data, item: Vec::new() })
 }
 
 fn attach_entry(row: &Attach) -> Result<AttachEntry, String> {

@@ -110,5 +110,6 @@ pub(crate) fn announce(number: u8, name: &str, size: u64, root: Digest) -> Opera
         op: Operation::PUT.to_owned(),
         attach: vec![entry],
         data: vec![Data::new(Role::File, size, root, None, "text/plain")],
+        item: Vec::new(),
     }
 }

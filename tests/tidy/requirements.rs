@@ -32,8 +32,8 @@ fn ids(text: &str) -> Vec<(String, bool)> {
     found
 }
 
-const CHAPTERS: [&str; 9] =
-    ["PKT", "SIGN", "ID", "FILE", "FETCH", "STREAM", "SYNC", "QUEUE", "REF"];
+const CHAPTERS: &[&str] =
+    &["PKT", "SIGN", "ID", "FILE", "FETCH", "STREAM", "SYNC", "ITEM", "TRANS", "QUEUE", "REF"];
 
 /// Every requirement, and where it stands.
 fn specified() -> BTreeMap<String, String> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::attach::AttachRow;
+use super::item::{self, Item};
 use super::manifest::{join, split};
 use crate::codec;
 use crate::ids::{Digest, OpId, Role};
@@ -43,6 +44,13 @@ pub struct Operation {
     /// The bytes that the entry has.
     #[serde(default, deserialize_with = "codec::bounded::<_, _, 3>")]
     pub data: Vec<Data>,
+    /// The posts, comments and likes that sit on the entry.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "codec::bounded::<_, _, 4096>"
+    )]
+    pub item: Vec<Item>,
 }
 
 /// A row with the versions of its registers.
@@ -124,6 +132,7 @@ impl Operation {
             return Err(Code::BadPlace.into());
         }
         entry.check(&self.data)?;
+        item::check(&self.item)?;
         self.data.iter().try_for_each(Data::check)
     }
 
@@ -214,7 +223,8 @@ mod tests {
 
     fn put(attach: Vec<AttachEntry>) -> Operation {
         let data = vec![Data::new(Role::File, 3, merkle::leaf(b"abc"), None, "text/plain")];
-        Operation { id: OpId([2; 16]), op: Operation::PUT.to_owned(), attach, data }
+        let op = Operation::PUT.to_owned();
+        Operation { id: OpId([2; 16]), op, attach, data, item: Vec::new() }
     }
 
     /// SYNC-5: parents stand first and lead from the top to the entry.

@@ -7,6 +7,7 @@ mod attach;
 mod challenge;
 mod chunk_request;
 mod clone_sync;
+mod item;
 mod locations;
 mod manifest;
 mod refusal;
@@ -19,6 +20,7 @@ pub use chunk_request::{ChunkItem, ChunkRequest, MAX_CHUNKS_ASKED, MAX_ITEMS};
 pub use clone_sync::{
     AttachEntry, CloneSync, Data, MAX_OPERATIONS, MAX_PARENTS, Operation, Source,
 };
+pub use item::{Item, ItemRow, MAX_ITEM};
 pub use locations::Locations;
 pub use manifest::{ManifestItem, ManifestPage, ManifestPages, ManifestRequest, PageRefused};
 pub use refusal::RefusalPacket;

@@ -21,5 +21,6 @@ pub mod service;
 pub mod storage;
 pub mod sweep;
 pub mod text;
+pub mod translate;
 pub mod transport;
 pub mod web;

@@ -7,7 +7,7 @@ use crate::source::{Line, none, root, sources};
 /// From the bottom up. A module imports from lower rows only, and from itself.
 const LAYERS: &[&[&str]] = &[
     &["durable"],
-    &["config", "keys", "metrics", "storage", "text"],
+    &["config", "keys", "metrics", "storage", "text", "translate"],
     &["catalog", "chunker", "queue"],
     &["transport"],
     &["hub"],

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod local;
 pub mod metrics;
 pub mod packets;
+pub mod passwords;
 pub mod queue;
 pub mod receiver;
 pub mod service;

@@ -9,11 +9,12 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 // Listed by hand: the `migrate!` macro would build SQLite and tokio a second time for the compiler.
-const FILES: [(i64, &str, &str); 4] = [
+const FILES: [(i64, &str, &str); 5] = [
     (1, "hub channels sites", include_str!("migrations/1_hub_channels_sites.sql")),
     (2, "attach data", include_str!("migrations/2_attach_data.sql")),
     (3, "replay reports", include_str!("migrations/3_replay_reports.sql")),
     (4, "present at", include_str!("migrations/4_present_at.sql")),
+    (7, "app passwords", include_str!("migrations/7_app_passwords.sql")),
 ];
 
 pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {

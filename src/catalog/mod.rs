@@ -21,6 +21,7 @@
 //! | `attach.rs`, `tree.rs` | entries as rows; entries as a tree of names |
 //! | `data.rs`, `wanted.rs`, `arrived.rs`, `serve.rs` | contents: rows, what to fetch, what came or was given up, what may be served |
 //! | `put.rs`, `filing.rs` | local puts, many to a transaction |
+//! | `passwords.rs`, `properties.rs` | app passwords and dead properties, for WebDAV |
 //! | `apply.rs` | a received packet as one transaction |
 //! | `outbox.rs`, `reports.rs`, `replay.rs` | operations to deliver; what clones answered; what we answered |
 //!
@@ -39,6 +40,8 @@ mod locations;
 mod migrations;
 mod open;
 mod outbox;
+mod passwords;
+mod properties;
 mod put;
 mod replay;
 mod reports;
@@ -65,6 +68,8 @@ pub use error::CatalogError;
 pub use hub::LastStop;
 pub use locations::{Lag, Located, Location, LocationState, NewLocation, Placed};
 pub use outbox::{Arrivals, Heads, Outbox, OutboxEntry};
+pub use passwords::{AppPassword, SecretHash};
+pub use properties::{MAX_PROPERTIES, MAX_PROPERTY, Property};
 pub use put::{Access, Author, Change, Clash, Filed, LocalContent, LocalPut, PutBatch};
 pub use reports::OpReport;
 pub use serve::{ContentName, Served};

@@ -13,6 +13,7 @@ mod init;
 mod ls;
 mod output;
 mod passphrase;
+mod password;
 mod pause;
 mod progress;
 mod put;
@@ -49,6 +50,8 @@ enum Command {
     Hub(hub::Hub),
     #[command(subcommand)]
     Channel(channel::Channel),
+    #[command(subcommand)]
+    Password(password::Password),
     Put(put::Put),
     Get(get::Get),
     Ls(ls::Ls),
@@ -111,6 +114,7 @@ impl Command {
             Self::Init(init) => init.run().await,
             Self::Hub(hub) => hub.run(dir).await,
             Self::Channel(channel) => channel.run(dir).await,
+            Self::Password(password) => password.run(dir).await,
             Self::Put(put) => put.run(dir).await,
             Self::Get(get) => get.run(dir).await,
             Self::Ls(ls) => ls.run(dir).await,

@@ -27,6 +27,7 @@ use crate::catalog::{Catalog, CatalogError, LastStop, NewSite, SiteNo};
 use crate::config::{Config, ConfigError};
 use crate::keys::{KeyFileError, PrivateKey};
 use crate::metrics::Metrics;
+use crate::passwords::{PasswordError, Passwords};
 use crate::queue::sled::{Opened, Options, Rebuilt, SledQueue};
 use crate::queue::{Policy, Queue, QueueError};
 use crate::storage::{LocalStorage, Storage, StorageError};
@@ -61,6 +62,9 @@ pub enum HubError {
     /// The HTTP client.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// The app passwords.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
 }
 
 /// What stands in the place of the real thing: for tests, and for who brings a storage of their own.
@@ -96,6 +100,8 @@ pub struct Hub {
     pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
+    /// The passwords that programs show.
+    pub passwords: Passwords,
     /// Capabilities that were presented here.
     pub grants: Grants,
     /// Rings when there may be something to fetch.
@@ -176,6 +182,7 @@ impl Hub {
             transport: Transport::new(&config)?,
             metrics: Metrics::default(),
             clock: parts.clock,
+            passwords: Passwords::new()?,
             grants: Grants::default(),
             work: Notify::new(),
             news: AtomicBool::new(true),

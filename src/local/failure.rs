@@ -12,6 +12,7 @@ use crate::channels::export::ExportError;
 use crate::channels::{ChannelError, SealError};
 use crate::files::PutError;
 use crate::hub::{CallError, HubError};
+use crate::passwords::PasswordError;
 use crate::queue::QueueError;
 use crate::storage::StorageError;
 
@@ -86,6 +87,7 @@ failed!(
     PutError,
     HubError,
     CallError,
+    PasswordError,
     QueueError,
     StorageError,
     tokio::task::JoinError

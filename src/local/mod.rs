@@ -15,6 +15,7 @@ mod failure;
 mod get;
 mod lines;
 mod list;
+mod passwords;
 mod put;
 mod rates;
 mod socket;
@@ -42,6 +43,9 @@ pub use failure::{Failure, Kind};
 pub use get::Get;
 pub use lines::Line;
 pub use list::{Entry, EntryState, List};
+pub use passwords::{
+    ListPasswords, MadePassword, MakePassword, PasswordInfo, RemovePassword, Removed,
+};
 pub use put::Put;
 pub use socket::Socket;
 pub use status::{ChannelStatus, CloneState, CloneStatus, Jobs, Running, Status, StatusOf, Tally};
@@ -108,6 +112,9 @@ pub fn router(local: Arc<Local>) -> Router {
         .route(ListChannels::PATH, post(channels::list))
         .route(ExportChannel::PATH, post(channels::export))
         .route(ImportChannel::PATH, post(channels::import))
+        .route(MakePassword::PATH, post(passwords::make))
+        .route(ListPasswords::PATH, post(passwords::list))
+        .route(RemovePassword::PATH, post(passwords::remove))
         .route(Put::PATH, post(put::put))
         .route(Get::PATH, post(get::get))
         .route(List::PATH, post(list::list))

@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["durable"],
     &["config", "keys", "metrics", "storage", "text", "translate"],
     &["catalog", "chunker", "queue"],
-    &["transport"],
+    &["passwords", "transport"],
     &["hub"],
     &["receiver"],
     &["packets"],

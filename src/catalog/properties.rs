@@ -193,8 +193,7 @@ mod tests {
     async fn an_entry_has_a_bounded_number_of_properties() {
         let hub = Fixture::create().await;
         let file = resource("f1");
-        let many: Vec<_> =
-            (0..=MAX_PROPERTIES).map(|n| (true, named(&format!("p{n}")))).collect();
+        let many: Vec<_> = (0..=MAX_PROPERTIES).map(|n| (true, named(&format!("p{n}")))).collect();
         assert!(!hub.change_properties(hub.alice, Some(&file), &many).await.expect("refused"));
         let mut large = named("large");
         large.xml = vec![b'x'; MAX_PROPERTY];

@@ -8,7 +8,7 @@ use zotferry_protocol::merkle::{self, LeafHasher, TreeBuilder};
 
 use super::Result;
 use super::pages::Pages;
-use crate::storage::Storage;
+use super::staging::Store;
 
 /// Zeros are hashed from here.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -26,7 +26,7 @@ pub(super) struct Cutter<'s> {
 }
 
 impl<'s> Cutter<'s> {
-    pub(super) fn new(storage: &'s dyn Storage, chunk_size: u32) -> Self {
+    pub(super) fn new(storage: Store<'s>, chunk_size: u32) -> Self {
         Self {
             chunk_size,
             leaf: LeafHasher::new(),

@@ -1,6 +1,7 @@
 //! Cuts files into chunks and puts chunks together.
 //!
-//! Owns: the way from a source to content in the storage ([`split`]), from verified chunks to
+//! Owns: the way from a source to content in the storage ([`split`]), from bytes that are pushed to
+//! content ([`intake`]), from verified chunks to
 //! content ([`assemble`]), and from older content to chunks ([`copy`]).
 //! Not here: which chunks to ask for, whose digest to believe (`protocol::transfer`), jobs.
 //! Invariant: memory does not grow with the size of a file (Invariant 7).
@@ -11,9 +12,11 @@
 pub mod assemble;
 pub mod copy;
 mod cut;
+pub mod intake;
 mod pages;
 mod source;
 pub mod split;
+mod staging;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +27,7 @@ use crate::storage::{Fault, Retry, StorageError};
 
 pub use assemble::{Assembly, ChunkSink, FilledChunk};
 pub use copy::copy_page;
+pub use intake::Intake;
 pub use split::{SmallBatch, Stored, store_file, store_reader};
 
 /// Bytes read at once: 512 KiB keeps the disk busy (measured, ARCHITECTURE.md).

@@ -10,13 +10,14 @@ use zotferry_protocol::ids::Digest;
 use zotferry_protocol::manifest::{INLINE_DIGESTS, PAGE};
 
 use super::Result;
-use crate::storage::{Partial, PartialKey, Storage, StorageError, read_full};
+use super::staging::Store;
+use crate::storage::{Partial, PartialKey, StorageError, read_full};
 
 const PAGE_BYTES: usize = PAGE as usize * Digest::LEN;
 
 /// Digests in chunk order.
 pub(super) struct Pages<'s> {
-    storage: &'s dyn Storage,
+    storage: Store<'s>,
     /// The page being filled.
     last: Vec<Digest>,
     /// Whole pages before it.
@@ -26,7 +27,7 @@ pub(super) struct Pages<'s> {
 }
 
 impl<'s> Pages<'s> {
-    pub(super) fn new(storage: &'s dyn Storage) -> Self {
+    pub(super) fn new(storage: Store<'s>) -> Self {
         Self { storage, last: Vec::new(), whole: 0, spool: None }
     }
 

@@ -211,9 +211,8 @@ mod tests {
     #[tokio::test]
     async fn a_removed_password_opens_nothing() {
         let room = room().await;
-        let make = async || {
-            room.passwords.make(&room.catalog, &room.alice, "", Millis(5)).await.unwrap()
-        };
+        let make =
+            async || room.passwords.make(&room.catalog, &room.alice, "", Millis(5)).await.unwrap();
         let (gone, stays) = (make().await, make().await);
         assert!(room.opens("alice", Some(&room.alice), &gone).await);
         let name = secret::name_of(&gone).unwrap();
@@ -231,7 +230,8 @@ mod tests {
             let shown = format!("guess-{n}");
             let (room, alice) = (&room, &room.alice);
             async move {
-                let check = room.passwords.check(&room.catalog, "alice", Some(alice), &shown, Millis(1));
+                let check =
+                    room.passwords.check(&room.catalog, "alice", Some(alice), &shown, Millis(1));
                 check.await
             }
         });

@@ -84,7 +84,11 @@ impl Kdf {
         let memory = Arc::clone(&self.1);
         let running = move || {
             let _turn = turn;
-            derive(text.as_bytes(), &cost, &mut memory.lock().unwrap_or_else(PoisonError::into_inner))
+            derive(
+                text.as_bytes(),
+                &cost,
+                &mut memory.lock().unwrap_or_else(PoisonError::into_inner),
+            )
         };
         tokio::task::spawn_blocking(running).await?
     }

@@ -6,3 +6,4 @@ mod harness;
 mod help;
 mod hub;
 mod identity;
+mod passwords;

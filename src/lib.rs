@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod channels;
 pub mod chunker;
 pub mod clone_sync;
+pub mod cloud;
 pub mod config;
 pub mod durable;
 pub mod files;

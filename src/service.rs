@@ -33,9 +33,10 @@ impl Service {
     pub async fn start(hub: Arc<Hub>, listener: TcpListener) -> Result<Self, HubError> {
         hub.catalog.mark_running().await?;
         let receiver = Receiver::new(Arc::clone(&hub));
+        let router = web::router(Arc::clone(&hub), Arc::clone(&receiver));
         let working = Arc::clone(&receiver);
         let tasks = vec![
-            tokio::spawn(web::serve(listener, web::router(Arc::clone(&hub)), hub.stop.clone())),
+            tokio::spawn(web::serve(listener, router, hub.stop.clone())),
             tokio::spawn(async move { working.run().await }),
             tokio::spawn(clone_sync::run(Arc::clone(&hub))),
             tokio::spawn(purge(Arc::clone(&hub))),

@@ -11,7 +11,8 @@ pub fn visible(text: &str) -> String {
     out
 }
 
-fn is_invisible(c: char) -> bool {
+/// Whether a character would not show as itself.
+pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

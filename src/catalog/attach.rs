@@ -249,6 +249,21 @@ impl Catalog {
         row.as_ref().map(attach).transpose()
     }
 
+    /// The entry of a hash in any channel, the channel that came first here before others.
+    pub async fn entry_anywhere(
+        &self,
+        hash: &ResourceId,
+    ) -> Result<Option<(ChannelNo, Attach)>, CatalogError> {
+        let row = sqlx::query(
+            "SELECT a.* FROM channel c CROSS JOIN attach a ON a.channel = c.id AND a.hash = ?1
+             ORDER BY c.id LIMIT 1",
+        )
+        .bind(hash.as_str())
+        .fetch_optional(&mut *self.reader().await?)
+        .await?;
+        row.as_ref().map(|row| Ok((row.try_get("channel")?, attach(row)?))).transpose()
+    }
+
     /// The entries of many hashes; those that do not exist are left out.
     pub async fn entries(
         &self,

@@ -10,5 +10,5 @@ mod author;
 mod put;
 mod walk;
 
-pub use put::{PutError, PutEvent, put};
+pub use put::{PutError, PutEvent, enter, local_put, put};
 pub use walk::{Found, Skipped, walk};

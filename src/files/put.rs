@@ -13,7 +13,9 @@ use tokio::sync::mpsc;
 
 use super::author::Here;
 use super::walk::{Found, Skipped, walk};
-use crate::catalog::{Access, CatalogError, Change, Channel, LocalContent, LocalPut, PutBatch};
+use crate::catalog::{
+    Access, CatalogError, Change, Channel, Clash, Filed, LocalContent, LocalPut, PutBatch,
+};
 use crate::chunker::{ChunkerError, SmallBatch};
 use crate::hub::{CallError, Hub};
 use crate::storage::Storage;
@@ -82,16 +84,16 @@ pub async fn put(
         }
         let bytes: u64 = batch.iter().map(|file| file.size).sum();
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
-            enter(hub, channel, std::mem::take(&mut batch), events).await?;
+            put_batch(hub, channel, std::mem::take(&mut batch), events).await?;
         }
     }
-    enter(hub, channel, batch, events).await?;
+    put_batch(hub, channel, batch, events).await?;
     walking.await?;
     Ok(())
 }
 
 /// Stores a batch's bytes, enters it in the catalog, and has the clones told.
-async fn enter(
+async fn put_batch(
     hub: &Arc<Hub>,
     channel: &Channel,
     batch: Vec<Found>,
@@ -107,17 +109,7 @@ async fn enter(
         events.send(PutEvent::Skipped(one)).await.ok();
     }
     let (files, puts): (Vec<Found>, Vec<LocalPut>) = stored.into_iter().unzip();
-    let now = hub.clock.now();
-    let puts = PutBatch {
-        channel: channel.id,
-        creator: channel.portable_id.to_string(),
-        access: Access::default(),
-        date: date(now.0),
-        puts,
-    };
-    let mut author = Here { replica: channel.replica, now };
-    let filed = hub.catalog.local_put(&puts, &mut author, now).await?;
-    hub.deliver_soon(channel.id).await?;
+    let filed = enter(hub, channel, puts, Access::default()).await?;
     for (file, filed) in files.iter().zip(filed) {
         let path = [&file.folders[..], std::slice::from_ref(&file.name)].concat().join("/");
         let event = match filed {
@@ -134,6 +126,28 @@ async fn enter(
     Ok(())
 }
 
+/// Enters files and folders whose bytes are durable, and has the clones told. `hub.storing` is held
+/// to read from before they were stored until this has returned.
+pub async fn enter(
+    hub: &Arc<Hub>,
+    channel: &Channel,
+    puts: Vec<LocalPut>,
+    access: Access,
+) -> Result<Vec<Result<Filed, Clash>>, PutError> {
+    let now = hub.clock.now();
+    let puts = PutBatch {
+        channel: channel.id,
+        creator: channel.portable_id.to_string(),
+        access,
+        date: date(now.0),
+        puts,
+    };
+    let mut author = Here { replica: channel.replica, now };
+    let filed = hub.catalog.local_put(&puts, &mut author, now).await?;
+    hub.deliver_soon(channel.id).await?;
+    Ok(filed)
+}
+
 type Stored = (Vec<(Found, LocalPut)>, Vec<Skipped>);
 
 /// Blocking: reads, hashes and stores; all of it is durable when it returns.
@@ -142,7 +156,7 @@ fn store(storage: &dyn Storage, batch: Vec<Found>) -> Result<Stored, ChunkerErro
     let (mut stored, mut skipped) = (Vec::new(), Vec::new());
     for mut file in batch {
         if file.is_folder {
-            stored.push((file.clone(), local_put(&file, None)));
+            stored.push((file.clone(), put_of(&file, None)));
             continue;
         }
         let source = match File::open(&file.path) {
@@ -160,23 +174,30 @@ fn store(storage: &dyn Storage, batch: Vec<Found>) -> Result<Stored, ChunkerErro
             size: content.size,
             digests: content.inline_digests,
         };
-        let put = local_put(&file, Some(content));
+        let put = put_of(&file, Some(content));
         stored.push((file, put));
     }
     small.flush()?;
     Ok((stored, skipped))
 }
 
-fn local_put(file: &Found, content: Option<LocalContent>) -> LocalPut {
-    let mime = mime_guess::from_path(&file.name).first_or_octet_stream();
-    let filetype = if file.is_folder { "multipart/mixed" } else { mime.essence_str() };
+fn put_of(file: &Found, content: Option<LocalContent>) -> LocalPut {
+    let executable = content.is_some().then_some(file.executable);
+    let put = local_put(file.folders.clone(), &file.name, content);
+    LocalPut { mtime: file.mtime, executable, ..put }
+}
+
+/// A file to be put, of the type that its name says; without content a folder.
+pub fn local_put(folders: Vec<String>, name: &str, content: Option<LocalContent>) -> LocalPut {
+    let mime = mime_guess::from_path(name).first_or_octet_stream();
+    let filetype = if content.is_none() { "multipart/mixed" } else { mime.essence_str() };
     LocalPut {
-        folders: file.folders.clone(),
-        name: file.name.clone(),
+        folders,
+        name: name.to_owned(),
         filetype: filetype.to_owned(),
         is_photo: content.is_some() && filetype.starts_with("image/"),
-        mtime: file.mtime,
-        executable: content.is_some().then_some(file.executable),
+        mtime: None,
+        executable: None,
         content,
     }
 }

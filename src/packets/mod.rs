@@ -28,7 +28,7 @@ pub use chunk_request::Presentation;
 pub(crate) use locations::place;
 pub(crate) use rows::operation_of;
 pub use serve::Pieces;
-pub use stream_request::{Stream, StreamAsk, stream};
+pub use stream_request::{Ranged, Stream, StreamAsk, parse_range, pieces, stream};
 
 /// An answer to a packet.
 pub enum Reply {

@@ -4,7 +4,9 @@
 //! Invariant: a slow reader holds two pieces of memory and no thread.
 //! Spec: FETCH-10, STREAM-4.
 
+use std::pin::Pin;
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -91,6 +93,14 @@ pub(super) trait Source: Send + 'static {
 
 /// The pieces of a response body.
 pub struct Pieces(pub mpsc::Receiver<std::io::Result<Bytes>>);
+
+impl futures_util::Stream for Pieces {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
+}
 
 /// Reads a source one piece ahead of the reader. What the system has in memory is read where it is
 /// sent, while it is in the processor's cache; only a disk is waited for on another thread.

@@ -99,9 +99,13 @@ async fn open(hub: &Arc<Hub>, ask: &StreamAsk, served: &Served) -> Stream {
         Ok(Err(error)) => return Stream::Refused(Reply::Hint(unavailable(&error))),
         Err(error) => return Stream::Refused(Reply::Hint(unavailable(&error))),
     };
-    let left = range.clone().unwrap_or(0..size);
-    let pieces = pump(Reading { content, left, hub: Arc::clone(hub) });
+    let pieces = pieces(hub, content, range.clone().unwrap_or(0..size));
     Stream::Content { size, range, pieces }
+}
+
+/// A part of a content, piece by piece.
+pub fn pieces(hub: &Arc<Hub>, content: Box<dyn Content>, left: Range<u64>) -> Pieces {
+    pump(Reading { content, left, hub: Arc::clone(hub) })
 }
 
 struct Reading {
@@ -148,16 +152,20 @@ impl Reading {
     }
 }
 
+/// What a `Range` asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Ranged {
+pub enum Ranged {
+    /// These bytes.
     Part(Range<u64>),
+    /// None that are there.
     Outside,
+    /// Something that is answered with the whole.
     Ignored,
 }
 
 /// One byte range (RFC 9110, section 14.1.2). Several ranges, other units and what does not parse
 /// are ignored, as the RFC allows: the whole content is the answer.
-fn parse_range(text: &str, size: u64) -> Ranged {
+pub fn parse_range(text: &str, size: u64) -> Ranged {
     let Some((first, last)) = text.trim().strip_prefix("bytes=").and_then(|s| s.split_once('-'))
     else {
         return Ranged::Ignored;

@@ -15,26 +15,29 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use futures_util::StreamExt as _;
 use serde_json::json;
 use zotferry_protocol::codec::MAX_PACKET;
 use zotferry_protocol::envelope::{ALGORITHM, VERSION};
 use zotferry_protocol::refusal::Refusal;
 
+use crate::cloud;
 use crate::hub::Hub;
 use crate::packets::{Pieces, Reply};
+use crate::receiver::Receiver;
 use crate::transport::{FRAMES_TYPE, PACKET_TYPE};
 
 pub use server::{serve, serve_local};
 
 /// The routes of one hub.
-pub fn router(hub: Arc<Hub>) -> Router {
+pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
+    let people = cloud::router(Arc::clone(&hub), receiver);
     Router::new()
         .route("/zot", post(zot::post))
         .route("/zot/file/{resource}/{role}/{root}", get(stream::get))
         .route("/.well-known/zot-file", get(capabilities))
         .layer(DefaultBodyLimit::max(MAX_PACKET))
         .with_state(hub)
+        .merge(people)
 }
 
 /// PKT-14: what this hub can do, for people and for other implementations.
@@ -76,10 +79,7 @@ fn hint(refusal: &Refusal) -> Response<Body> {
 }
 
 fn body(pieces: Pieces) -> Body {
-    let stream = futures_util::stream::unfold(pieces.0, async |mut pieces| {
-        pieces.recv().await.map(|piece| (piece, pieces))
-    });
-    Body::from_stream(stream.boxed())
+    Body::from_stream(pieces)
 }
 
 fn build(status: u16, content_type: &str, body: Body) -> Response<Body> {

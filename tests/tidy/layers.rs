@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["receiver"],
     &["packets"],
     &["channels", "clone_sync", "files", "sweep"],
+    &["cloud"],
     &["web"],
     &["service"],
     &["local"],

@@ -1,0 +1,174 @@
+//! A channel's files for people with a browser: folders as pages, files with ranges.
+//!
+//! Owns: `/cloud/<channel>/…`, `/attach/<hash>`, who may see what there, and that nothing uploaded
+//! runs in the hub's name. Not here: changing anything (`dav`), what other hubs ask for (`web`).
+//! Invariant: whoever may not see an entry is answered as if it did not exist. A file that is
+//! wanted is never called missing, and bytes that were not verified are never sent.
+//!
+//! | file | knows |
+//! |---|---|
+//! | `place.rs` | URLs to names, and names to URLs |
+//! | `access.rs` | who looks, and what may be seen |
+//! | `folder.rs` | a folder as a page |
+//! | `file.rs` | a file as a response: ranges, conditions |
+//! | `headers.rs` | what a browser may do with it |
+//! | `notice.rs` | pages that say why there is nothing to see |
+
+mod access;
+mod file;
+mod folder;
+mod headers;
+mod notice;
+mod place;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use axum::routing::get;
+
+use crate::catalog::{Attach, CatalogError, Channel};
+use crate::hub::Hub;
+use crate::passwords::PasswordError;
+use crate::receiver::Receiver;
+use headers::set;
+use place::{Place, Query};
+
+/// What the pages are made from.
+struct Cloud {
+    hub: Arc<Hub>,
+    receiver: Arc<Receiver>,
+}
+
+/// A question as it came.
+struct Ask<'a> {
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    query: Query<'a>,
+}
+
+/// Why there is nothing to show.
+enum Nothing {
+    /// It does not exist, or not for this viewer.
+    Missing,
+    /// Who looks must say who they are.
+    Unknown,
+    /// The catalog does not answer.
+    Failed(CatalogError),
+    /// A password cannot be checked now.
+    Unchecked(PasswordError),
+}
+
+impl From<PasswordError> for Nothing {
+    fn from(error: PasswordError) -> Self {
+        Self::Unchecked(error)
+    }
+}
+
+impl From<CatalogError> for Nothing {
+    fn from(error: CatalogError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The routes for people.
+pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
+    Router::new()
+        .route("/cloud/{channel}", get(cloud))
+        .route("/cloud/{channel}/", get(cloud))
+        .route("/cloud/{channel}/{*path}", get(cloud))
+        .route("/attach/{hash}", get(attach))
+        .with_state(Arc::new(Cloud { hub, receiver }))
+}
+
+/// `/cloud/<channel>/<path>`: a folder ends with a slash, a file does not.
+async fn cloud(
+    State(cloud): State<Arc<Cloud>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let ask = Ask { method: &method, headers: &headers, query: Query(uri.query().unwrap_or("")) };
+    let shown = async {
+        let place = Place::parse(uri.path()).ok_or(Nothing::Missing)?;
+        cloud.show(&ask, &place).await
+    };
+    shown.await.unwrap_or_else(|nothing| notice::nothing(&nothing))
+}
+
+/// `/attach/<hash>`: the file of that id, whichever channel of this hub has it.
+async fn attach(
+    State(cloud): State<Arc<Cloud>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let ask = Ask { method: &method, headers: &headers, query: Query(uri.query().unwrap_or("")) };
+    let shown = async {
+        let hash = uri.path().trim_start_matches("/attach/");
+        let hash = hash.parse().map_err(|_| Nothing::Missing)?;
+        let Some((channel, entry)) = cloud.hub.catalog.entry_anywhere(&hash).await? else {
+            access::viewer(&cloud.hub, "", None, &ask).await?;
+            return Err(Nothing::Missing);
+        };
+        let channel = cloud.hub.catalog.channel(channel).await?;
+        let viewer = access::viewer(&cloud.hub, &channel.nick, Some(&channel), &ask).await?;
+        let above = cloud.hub.catalog.ancestors(channel.id, &entry).await?;
+        access::check(viewer, above.iter().chain([&entry]))?;
+        if entry.is_dir {
+            let names = above.iter().chain([&entry]).map(|a| a.filename.as_str());
+            return Ok(redirect(&place::folder_url(&channel.nick, names)));
+        }
+        let public = access::open_to_all(above.iter().chain([&entry]));
+        file::serve(&cloud, &channel, &entry, &ask, public).await
+    };
+    shown.await.unwrap_or_else(|nothing| notice::nothing(&nothing))
+}
+
+impl Cloud {
+    async fn show(&self, ask: &Ask<'_>, place: &Place<'_>) -> Result<Response<Body>, Nothing> {
+        let catalog = &self.hub.catalog;
+        let channel = catalog.channel_by_nick(&place.nick).await?;
+        let viewer = access::viewer(&self.hub, &place.nick, channel.as_ref(), ask).await?;
+        let channel = channel.ok_or(Nothing::Missing)?;
+        let entry = self.entry(&channel, place).await?;
+        let Some(entry) = entry else {
+            // The top: always there, and shows what the viewer may see of it.
+            return match place.slash {
+                true => folder::page(self, &channel, place, None, ask, viewer).await,
+                false => Ok(redirect(&place.with_slash())),
+            };
+        };
+        let above = catalog.ancestors(channel.id, &entry).await?;
+        access::check(viewer, above.iter().chain([&entry]))?;
+        match (entry.is_dir, place.slash) {
+            (true, true) => folder::page(self, &channel, place, Some(&entry), ask, viewer).await,
+            (true, false) => Ok(redirect(&place.with_slash())),
+            (false, false) => {
+                let public = access::open_to_all(above.iter().chain([&entry]));
+                file::serve(self, &channel, &entry, ask, public).await
+            }
+            (false, true) => Err(Nothing::Missing),
+        }
+    }
+
+    /// The entry at a place; `None` for the top.
+    async fn entry(&self, channel: &Channel, place: &Place<'_>) -> Result<Option<Attach>, Nothing> {
+        if place.names.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<&str> = place.names.iter().map(String::as_str).collect();
+        let found = self.hub.catalog.by_path(channel.id, &names).await?;
+        found.map(Some).ok_or(Nothing::Missing)
+    }
+}
+
+fn redirect(to: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    set(&mut response, header::LOCATION, to);
+    set(&mut response, header::CACHE_CONTROL, "private, no-cache");
+    response
+}

@@ -5,6 +5,7 @@
 //! Spec: every chapter of `spec/`.
 
 pub mod codec;
+pub mod conflict;
 pub mod envelope;
 pub mod frames;
 pub mod identity;
@@ -14,6 +15,7 @@ pub mod merkle;
 pub mod pacing;
 pub mod packets;
 pub mod path;
+pub mod places;
 pub mod raw;
 pub mod refusal;
 pub mod transfer;

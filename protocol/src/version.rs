@@ -125,6 +125,19 @@ impl Version {
         Self::new(vector, Hlc::after(last, now), replica)
     }
 
+    /// SYNC-33: the version of a removal at `replica`: an edit, in the line of the content's versions, of
+    /// the content and of earlier removals (`seen`).
+    pub fn removal<'a>(
+        seen: impl IntoIterator<Item = &'a Self>,
+        replica: ReplicaId,
+        now: Millis,
+    ) -> Result<Self, VersionError> {
+        let mut seen = seen.into_iter();
+        let first = seen.next().cloned();
+        let all = first.map(|first| seen.try_fold(first, |all, next| join(&all, next)));
+        Self::edit(all.transpose()?.as_ref(), replica, now)
+    }
+
     /// Edits seen, by the replica that made them; never 0.
     pub fn vector(&self) -> &BTreeMap<ReplicaId, u64> {
         &self.vector

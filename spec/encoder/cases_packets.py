@@ -11,10 +11,11 @@ V1 = edit(None, R1, NOW)
 V2 = edit(V1, R2, NOW)
 
 
-def entry(fields, content=None):
+def entry(fields, content=None, removed=None, was=None):
     out = {"row": pack(fields), "place": V1, "meta": V1}
-    if content:
-        out["content"] = content
+    for name, value in [("content", content), ("removed", removed), ("was", was)]:
+        if value:
+            out[name] = value
     return out
 
 
@@ -29,8 +30,9 @@ def data(size=3, root=ABC, digests=None, role="file", mime="text/plain", source=
     return out | {"mime": mime, "source": source}
 
 
-def put(n, attach, contents, op="put"):
-    return {"id": uuid7(n), "op": op, "attach": attach, "data": contents}
+def put(n, attach, contents, op="put", photo=None):
+    out = {"id": uuid7(n), "op": op, "attach": attach, "data": contents}
+    return out | ({"photo": photo} if photo else {})
 
 
 def file_put(n=500):
@@ -51,6 +53,11 @@ def packets():
         ("a file", "clone-sync", {"operations": [file_put()]}),
         ("a folder, a file below two folders, a photo", "clone-sync", {"operations": [
             put(501, [folder()], []), nested, put(503, [entry(row("f4", filename="me.jpg", is_photo=1), V1)], photo)]}),
+        ("a move, tags and photo rows, a removal", "clone-sync", {"operations": [
+            put(504, [folder(), entry(row("f3", "d1", "b.txt"), V1, was="d2")], [data()], op="place"),
+            put(505, [entry(row("f4", filename="me.jpg", term=[{"term": "me", "ttype": 1, "url": ""}], title="Me"), V1)],
+                [data(mime="image/jpeg")], op="meta", photo=[pack({"imgscale": 0}), pack({"imgscale": 4, "photo_usage": 1})]),
+            put(506, [entry(row(), V1, removed=V2)], [], op="remove")]}),
         ("what became of operations", "sync-report", {"operations": [
             {"id": uuid7(500), "status": "stored"}, {"id": uuid7(501), "status": "duplicate"},
             {"id": uuid7(502), "status": "superseded"}, {"id": uuid7(503), "status": "refused", "code": 32}], "present": []}),
@@ -106,7 +113,21 @@ def operations():
         ("a file of 33 chunks", sized(33 * mib, root=root33), "FILE-14", None),
         ("the largest file", sized(2**44, root=root33), "FILE-3", None),
         ("names that only look dangerous", put(600, [entry(row("f2", filename="..."), V1)], [data()]), "SYNC-6", None),
-        ("an operation of a later version", put(600, plain_entry, [], op="remove"), "SYNC-4", "unsupported-operation"),
+        ("an operation of a later version", put(600, plain_entry, [], op="shred"), "SYNC-4", "unsupported-operation"),
+        ("an operation of which only id and op are looked at", {"id": uuid7(600), "op": "shred"}, "SYNC-4", "unsupported-operation"),
+        ("a move", put(600, [folder(), entry(row("f2", "d1"), V1, was="d2")], [data()], op="place"), "SYNC-39", None),
+        ("a move within a cycle", put(600, [
+            entry(row("d1", "d2", "A", filetype="multipart/mixed", filesize=0, is_dir=1)), folder("d2", "d1")], [], op="place"), "SYNC-5", None),
+        ("a first row that lies in none of them", put(600, [
+            entry(row("d1", "d3", "A", filetype="multipart/mixed", filesize=0, is_dir=1)), folder("d2", "d1")], [], op="place"), "SYNC-5", "bad-place"),
+        ("a removal", put(600, [entry(row("f2"), V1, removed=V2)], [], op="remove"), "SYNC-34", None),
+        ("a removal of a folder", put(600, [{**folder(), "removed": V1}], [], op="remove"), "SYNC-33", None),
+        ("a removal that removes nothing", put(600, plain_entry, [data()], op="remove"), "SYNC-33", "bad-field"),
+        ("removed before it was put again, without data", put(600, [entry(row("f2"), V2, removed=V1)], []), "SYNC-34", "bad-field"),
+        ("removed before it was put again", put(600, [entry(row("f2"), V2, removed=V1)], [data()]), "SYNC-34", None),
+        ("photo rows", put(600, plain_entry, [data()], op="meta", photo=[pack({"imgscale": n}) for n in range(10)]), "SYNC-36", None),
+        ("a photo row that is no map", put(600, plain_entry, [data()], op="meta", photo=[pack([1])]), "SYNC-36", "bad-field"),
+        ("a photo row above 16 KiB", put(600, plain_entry, [data()], op="meta", photo=[pack({"x": "y" * 16384})]), "SYNC-36", "bad-field"),
         ("no row", put(600, [], []), "SYNC-5", "bad-place"),
         ("a parent that is missing", put(600, [entry(row("f2", "d1"), V1)], [data()]), "SYNC-5", "bad-place"),
         ("a parent of another folder", put(600, [folder("d2", "d1"), entry(row("f2", "d2"), V1)], [data()]), "SYNC-5", "bad-place"),

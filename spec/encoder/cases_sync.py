@@ -1,5 +1,8 @@
 """Cases for sync.md: attach.json, versions.json."""
 
+import datetime
+import hashlib
+
 from . import versions
 from .versions import edit, version
 from .wire import NOW, pack, plain
@@ -14,6 +17,7 @@ def row(hash="f1", folder="", filename="notes.txt", **changes):
         "revision": 0, "folder": folder, "flags": 0, "is_dir": 0, "is_photo": 0,
         "created": "2027-01-15 08:00:00", "edited": "2027-01-15 08:00:00",
         "allow_cid": "", "allow_gid": "", "deny_cid": "", "deny_gid": "", "mtime": None, "executable": None,
+        "title": None,
     }
     out.update(changes)
     return out
@@ -51,9 +55,9 @@ def rows():
         ("everything set", row(
             "f" * 64, "d-1_A", "\u00fc.txt", creator="c" * 86, filesize=2**44, revision=2**32 - 1, flags=2**32 - 1,
             is_photo=1, allow_cid="<a><b>", allow_gid="<g>", deny_cid="<c>", deny_gid="<h>",
-            mtime=NOW, executable=True), "SYNC-7"),
+            mtime=NOW, executable=True, title="T\u00eftle"), "SYNC-7"),
         ("fields that are not known", row(term=term, later={"deep": [[[[]]]]}), "SYNC-7"),
-        ("64 fields", row(**{f"x{n}": n for n in range(46)}), "SYNC-18"),
+        ("64 fields", row(**{f"x{n}": n for n in range(45)}), "SYNC-18"),
     ]
     return [
         {"name": name, "requirement": requirement, "fields": plain(fields), "row": pack(fields).hex()}
@@ -74,10 +78,10 @@ def rows_bad():
     twice = pack(good)
     assert twice[0] == 0xDE
     twice = b"\xde" + (len(good) + 1).to_bytes(2, "big") + twice[3:] + pack("filename") + pack("other")
-    cases = [(f"no {field}", pack(without(good, field))) for field in good if field not in ("mtime", "executable")]
+    cases = [(f"no {field}", pack(without(good, field))) for field in good if field not in ("mtime", "executable", "title")]
     cases += [
         ("a field twice", twice),
-        ("65 fields", pack(row(**{f"x{n}": n for n in range(47)}))),
+        ("65 fields", pack(row(**{f"x{n}": n for n in range(46)}))),
         ("65,537 bytes", pack(row(x=b"\0" * (65_537 - len(pack(row())) - 2 - 3)))),
         ("a size as text", pack(row(filesize="3"))),
         ("a negative size", pack(row(filesize=-1))),
@@ -113,7 +117,10 @@ def nested(depth):
 
 
 def version_cases():
-    return {"encoded": encoded(), "bad": bad(), "edits": edits(), "pairs": pairs()}
+    return {
+        "encoded": encoded(), "bad": bad(), "edits": edits(), "pairs": pairs(), "removals": removals(), "copies": copies(),
+        "cycles": cycles(),
+    }
 
 
 def encoded():
@@ -163,6 +170,111 @@ def edits():
         }
         for name, previous, replica, now, requirement in cases
     ]
+
+
+def removals():
+    """What a removal has seen: the content, and earlier removals."""
+    content, other = edit(None, R1, NOW), edit(None, R2, NOW + 5)
+    removed = edit(content, R2, NOW + 1)
+    cases = [
+        ("of one content", [content], R2, NOW + 1),
+        ("of a content that was removed before and put again", [edit(content, R1, NOW + 3), removed], R3, NOW + 4),
+        ("of a folder", [], R1, NOW),
+        ("of a folder that was removed before", [removed], R1, NOW),
+        ("of a joined content", [versions.join(content, other)], R3, NOW),
+    ]
+    out = []
+    for name, seen, replica, now in cases:
+        result = edit(joined(seen), replica, now)
+        out.append({
+            "name": name, "requirement": "SYNC-33", "seen": [plain(v) for v in seen], "replica": replica.hex(), "now": now,
+            "result": plain(result), "covers": [versions.has_seen(result, v) for v in [content, other]],
+            "contents": [plain(content), plain(other)],
+        })
+    return out
+
+
+def joined(seen):
+    out = None
+    for one in seen:
+        out = one if out is None else versions.join(out, one)
+    return out
+
+
+def copies():
+    """Conflict copies: id and name, from the loser alone."""
+    first, late = edit(None, R1, NOW), edit(None, b"\xab" * 8, 4_107_542_400_000)
+    joint = versions.join(first, late)
+    names = [
+        "notes.txt", "a.tar.gz", "README", ".bashrc", "x" * 255, "\u00e9" * 127, "a." + "e" * 253, "a." + "e" * 200,
+        "\u00fc.j\u00fcg",
+    ]
+    cases = [(names[n % len(names)], "f1", version) for n, version in enumerate([first] * len(names))]
+    cases += [("a.txt", "f1", late), ("a.txt", "f2", late), ("a.txt", "f2", joint)]
+    return [
+        {
+            "name": f"{n}: {entry}: {repr(name)[:30]}", "requirement": "SYNC-37" if n % 2 else "SYNC-38", "entry": entry, "filename": name,
+            "loser": plain(loser), "id": copy_id(entry, loser), "copy": copy_name(name, loser),
+        }
+        for n, (name, entry, loser) in enumerate(cases)
+    ]
+
+
+def copy_id(entry, loser):
+    digest = hashlib.sha256(b"zot-file-conflict\n" + entry.encode() + b"\n" + pack(loser)).hexdigest()[:32]
+    return "-".join([digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:]])
+
+
+def copy_name(name, loser):
+    at = datetime.datetime.fromtimestamp((loser["hlc"] >> 16) // 1000, datetime.timezone.utc)
+    mark = at.strftime(".conflict-%Y%m%d-%H%M%S-") + loser["replica"].hex()
+    dot = name.rfind(".")
+    stem, extension = (name[:dot], name[dot:]) if dot > 0 else (name, "")
+    room = 255 - len(mark)
+    if len(extension.encode()) >= room:
+        stem, extension = name, ""
+    stem = stem.encode()[:room - len(extension.encode())].decode(errors="ignore")
+    return stem + mark + extension
+
+
+def cycles():
+    """Folders that were moved into each other: (id, folder, moved from, ms)."""
+    cases = [
+        ("a tree", [("a", "", "", 1), ("b", "a", "", 2), ("c", "gone", "", 3)]),
+        ("the earlier move returns", [("t", "", "", 1), ("a", "b", "t", 5), ("b", "a", "", 6), ("c", "b", "", 2)]),
+        ("its old place is in the cycle too", [("a", "b", "b", 5), ("b", "a", "", 6)]),
+        ("a folder in itself", [("a", "a", "", 5)]),
+        ("the return closes another cycle", [("a", "b", "c", 5), ("b", "a", "", 6), ("c", "d", "", 9), ("d", "a", "", 3)]),
+        ("two cycles", [("a", "b", "", 1), ("b", "a", "", 2), ("c", "d", "a", 4), ("d", "c", "", 5)]),
+        ("three in a ring", [("a", "b", "", 3), ("b", "c", "", 2), ("c", "a", "", 1), ("d", "b", "", 9)]),
+    ]
+    return [
+        {
+            "name": name, "requirement": "SYNC-40",
+            "folders": [{"hash": h, "folder": f, "was": w, "version": plain(edit(None, R1, NOW + ms))} for h, f, w, ms in rows],
+            "displaced": resolve({h: (ms, [f, w, ""]) for h, f, w, ms in rows}),
+        }
+        for name, rows in cases
+    ]
+
+
+def resolve(folders):
+    """Round by round: find a cycle, let its earliest move go one place back."""
+    at = {h: 0 for h in folders}
+    while True:
+        ring = None
+        for start in folders:
+            way = []
+            while start in folders and start not in way:
+                way.append(start)
+                start = folders[start][1][at[start]]
+            if start in way:
+                ring = way[way.index(start):]
+                break
+        if ring is None:
+            return {h: folders[h][1][n] for h, n in sorted(at.items()) if n}
+        loser = min((h for h in ring if at[h] < 2), key=lambda h: (folders[h][0], h))
+        at[loser] += 1
 
 
 def pairs():

@@ -17,7 +17,7 @@ use super::channels::{self, Channel, channel_in};
 use super::columns::{Hex, list, parsed};
 use super::data::{self, DataState, NewData, Origin, Source};
 use super::error::CatalogError;
-use super::{Catalog, ChannelNo, SiteNo, WantedNo, arrived, replay};
+use super::{Catalog, ChannelNo, SiteNo, WantedNo, arrived, edit, replay};
 
 /// A content that a clone announced.
 #[derive(Debug, Clone)]
@@ -88,14 +88,52 @@ impl Apply<'_> {
         attach::load(&mut self.tx, channel, hashes).await
     }
 
-    /// Inserts or replaces rows exactly as they are given. A row whose content was replaced from
-    /// elsewhere has no `seq`; one that keeps content made here keeps its `seq`.
-    pub async fn upsert_attach(
+    /// Inserts or replaces rows exactly as they are given, but for what is derived: where folders lie and
+    /// which removed ones live. Contents of what is gone are released. `before` holds the rows as they were.
+    pub async fn write(
         &mut self,
         channel: ChannelNo,
         rows: &[Attach],
+        before: &HashMap<ResourceId, Attach>,
+        now: Millis,
     ) -> Result<(), CatalogError> {
-        attach::upsert(&mut self.tx, channel, rows).await
+        edit::write_rows(&mut self.tx, channel, rows, before, now).await
+    }
+
+    /// The channel's next operation number.
+    pub async fn next_seq(&mut self, channel: ChannelNo) -> Result<u64, CatalogError> {
+        let seq: i64 =
+            sqlx::query_scalar("UPDATE channel SET seq = seq + 1 WHERE id = ?1 RETURNING seq")
+                .bind(channel)
+                .fetch_one(&mut *self.tx)
+                .await?;
+        u64::try_from(seq).map_err(|_| CatalogError::Corrupt("a negative number".into()))
+    }
+
+    /// SYNC-37: bytes of one entry are another one's too.
+    pub async fn copy_content(
+        &mut self,
+        channel: ChannelNo,
+        copy: (ResourceId, Digest, ResourceId, OpId),
+        now: Millis,
+    ) -> Result<(), CatalogError> {
+        data::copy(&mut self.tx, channel, &[copy], now).await
+    }
+
+    /// The cropped photos of an entry are those of these roles, and no others.
+    pub async fn keep_roles(
+        &mut self,
+        channel: ChannelNo,
+        entry: &ResourceId,
+        kept: &[Role],
+        now: Millis,
+    ) -> Result<(), CatalogError> {
+        data::release_roles(&mut self.tx, channel, entry, kept, now).await
+    }
+
+    /// Commits what answers a packet of ours, and so is in no replay memory.
+    pub async fn commit(self) -> Result<(), CatalogError> {
+        self.catalog.commit(self.tx).await
     }
 
     /// SYNC-12: wants contents, reserves their room, and supersedes what they replace. Answers in

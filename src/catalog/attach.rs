@@ -11,7 +11,9 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
+use zotferry_protocol::codec;
 use zotferry_protocol::ids::{Digest, Millis, OpId, ResourceId};
+use zotferry_protocol::packets::Op;
 
 use super::columns::{
     Hex, VersionBytes, checked, integer, list, maybe_checked, maybe_number, number, parsed,
@@ -34,8 +36,12 @@ pub struct Attach {
     pub filesize: u64,
     /// How often its content was replaced: information for people.
     pub revision: u64,
-    /// The folder it lies in; `None` at the top.
+    /// The folder it lies in; `None` at the top. As `place_folder` unless moves made a cycle (SYNC-40).
     pub folder: Option<ResourceId>,
+    /// The folder that its place register names.
+    pub place_folder: Option<ResourceId>,
+    /// SYNC-39: the folder that it was moved from.
+    pub was: Option<ResourceId>,
     /// Hubzilla's flags.
     pub flags: i64,
     /// Whether it is a folder.
@@ -54,6 +60,10 @@ pub struct Attach {
     pub deny_cid: String,
     /// Groups that may not.
     pub deny_gid: String,
+    /// A title for people.
+    pub title: Option<String>,
+    /// Its photo rows as they travel: a MessagePack array of bin, or nothing. Part of the meta register.
+    pub photos: Vec<u8>,
     /// Fields that this release does not know, kept as they came.
     pub extra: Vec<u8>,
     /// Modification time of the file it was made from.
@@ -66,8 +76,14 @@ pub struct Attach {
     pub meta_version: VersionBytes,
     /// Version of the content; `None` for a folder.
     pub content_version: Option<VersionBytes>,
+    /// SYNC-33: all that those who removed it had seen; `None` if nobody did.
+    pub removed_version: Option<VersionBytes>,
+    /// Whether it is there: not removed, or put again concurrently, or a folder with something inside.
+    pub alive: bool,
     /// The content; `None` for a folder.
     pub root: Option<Digest>,
+    /// Which edit the last one was.
+    pub op: Op,
     /// The last operation that changed it.
     pub op_id: OpId,
     /// Its number in the outbox; set when the last edit was made here.
@@ -80,7 +96,7 @@ struct Columns<'a>(&'a Attach);
 impl Serialize for Columns<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let a = self.0;
-        let mut row = serializer.serialize_seq(Some(25))?;
+        let mut row = serializer.serialize_seq(Some(32))?;
         row.serialize_element(a.hash.as_str())?;
         for text in [&a.creator, &a.filename, &a.filetype] {
             row.serialize_element(text)?;
@@ -103,6 +119,13 @@ impl Serialize for Columns<'_> {
         row.serialize_element(&a.root.as_ref().map(|root| Hex(&root.0)))?;
         row.serialize_element(&Hex(&a.op_id.0))?;
         row.serialize_element(&a.seq)?;
+        row.serialize_element(a.op.as_str())?;
+        row.serialize_element(&a.removed_version)?;
+        row.serialize_element(&a.alive)?;
+        row.serialize_element(folder_text(a.place_folder.as_ref()))?;
+        row.serialize_element(folder_text(a.was.as_ref()))?;
+        row.serialize_element(&a.title)?;
+        row.serialize_element(&Hex(&a.photos))?;
         row.end()
     }
 }
@@ -110,12 +133,14 @@ impl Serialize for Columns<'_> {
 const ATTACH_UPSERT: &str = "
     INSERT INTO attach (channel, hash, creator, filename, filetype, filesize, revision, folder, flags,
         is_dir, is_photo, created, edited, allow_cid, allow_gid, deny_cid, deny_gid, extra, mtime,
-        executable, place_version, meta_version, content_version, root, op_id, seq)
+        executable, place_version, meta_version, content_version, root, op_id, seq, op,
+        removed_version, alive, place_folder, was_folder, title, photos)
     SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
         value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12,
         value ->> 13, value ->> 14, value ->> 15, unhex(value ->> 16), value ->> 17, value ->> 18,
         unhex(value ->> 19), unhex(value ->> 20), unhex(value ->> 21), unhex(value ->> 22),
-        unhex(value ->> 23), value ->> 24
+        unhex(value ->> 23), value ->> 24, value ->> 25, unhex(value ->> 26), value ->> 27,
+        value ->> 28, value ->> 29, value ->> 30, unhex(value ->> 31)
     FROM jsonb_each(?2) WHERE true
     ON CONFLICT (channel, hash) DO UPDATE SET
         creator = excluded.creator, filename = excluded.filename, filetype = excluded.filetype,
@@ -126,15 +151,25 @@ const ATTACH_UPSERT: &str = "
         extra = excluded.extra, mtime = excluded.mtime, executable = excluded.executable,
         place_version = excluded.place_version, meta_version = excluded.meta_version,
         content_version = excluded.content_version, root = excluded.root, op_id = excluded.op_id,
-        seq = excluded.seq";
+        seq = excluded.seq, op = excluded.op, removed_version = excluded.removed_version,
+        alive = excluded.alive, place_folder = excluded.place_folder,
+        was_folder = excluded.was_folder, title = excluded.title, photos = excluded.photos";
 
 /// The column of a parent: the empty text stands for the top.
 pub(super) fn folder_text(folder: Option<&ResourceId>) -> &str {
     folder.map_or("", ResourceId::as_str)
 }
 
+/// The empty text stands for the top.
+pub(super) fn maybe_folder(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<Option<ResourceId>, CatalogError> {
+    let text: &str = row.try_get(column)?;
+    if text.is_empty() { Ok(None) } else { parsed(row, column).map(Some) }
+}
+
 pub(super) fn attach(row: &SqliteRow) -> Result<Attach, CatalogError> {
-    let folder: &str = row.try_get("folder")?;
     Ok(Attach {
         hash: parsed(row, "hash")?,
         creator: row.try_get("creator")?,
@@ -142,7 +177,9 @@ pub(super) fn attach(row: &SqliteRow) -> Result<Attach, CatalogError> {
         filetype: row.try_get("filetype")?,
         filesize: number(row, "filesize")?,
         revision: number(row, "revision")?,
-        folder: if folder.is_empty() { None } else { Some(parsed(row, "folder")?) },
+        folder: maybe_folder(row, "folder")?,
+        place_folder: maybe_folder(row, "place_folder")?,
+        was: maybe_folder(row, "was_folder")?,
         flags: row.try_get("flags")?,
         is_dir: row.try_get("is_dir")?,
         is_photo: row.try_get("is_photo")?,
@@ -152,13 +189,18 @@ pub(super) fn attach(row: &SqliteRow) -> Result<Attach, CatalogError> {
         allow_gid: row.try_get("allow_gid")?,
         deny_cid: row.try_get("deny_cid")?,
         deny_gid: row.try_get("deny_gid")?,
+        title: row.try_get("title")?,
+        photos: row.try_get("photos")?,
         extra: row.try_get("extra")?,
         mtime: maybe_number(row, "mtime")?.map(Millis),
         executable: row.try_get("executable")?,
         place_version: VersionBytes(row.try_get("place_version")?),
         meta_version: VersionBytes(row.try_get("meta_version")?),
         content_version: row.try_get::<Option<_>, _>("content_version")?.map(VersionBytes),
+        removed_version: row.try_get::<Option<_>, _>("removed_version")?.map(VersionBytes),
+        alive: row.try_get("alive")?,
         root: maybe_checked(row, "root", Digest::from_slice)?,
+        op: parsed(row, "op")?,
         op_id: checked(row, "op_id", OpId::from_slice)?,
         seq: maybe_number(row, "seq")?,
     })
@@ -190,7 +232,7 @@ fn check(a: &Attach) -> Result<(), CatalogError> {
         &a.deny_cid,
         &a.deny_gid,
     ];
-    if texts.iter().any(|text| text.contains('\0')) {
+    if texts.iter().any(|text| text.contains('\0')) || a.title.iter().any(|t| t.contains('\0')) {
         return Err(CatalogError::BadValue("a text of an entry contains a NUL"));
     }
     for value in [a.filesize, a.revision, a.mtime.map_or(0, |mtime| mtime.0)] {
@@ -234,8 +276,88 @@ pub(super) async fn load(
     rows.iter().map(|row| attach(row).map(|a| (a.hash.clone(), a))).collect()
 }
 
+/// A folder or (once the caller has given it content) a file that is new: no access lists, no content,
+/// one version for all its registers.
+pub(super) fn blank(
+    hash: ResourceId,
+    name: &str,
+    folder: Option<ResourceId>,
+    version: &VersionBytes,
+    creator: &str,
+    date: &str,
+    op_id: OpId,
+) -> Attach {
+    Attach {
+        hash,
+        creator: creator.to_owned(),
+        filename: name.to_owned(),
+        filetype: "multipart/mixed".to_owned(),
+        filesize: 0,
+        revision: 0,
+        place_folder: folder.clone(),
+        folder,
+        was: None,
+        flags: 0,
+        is_dir: false,
+        is_photo: false,
+        created: date.to_owned(),
+        edited: date.to_owned(),
+        allow_cid: String::new(),
+        allow_gid: String::new(),
+        deny_cid: String::new(),
+        deny_gid: String::new(),
+        title: None,
+        photos: Vec::new(),
+        extra: Vec::new(),
+        mtime: None,
+        executable: None,
+        place_version: version.clone(),
+        meta_version: version.clone(),
+        content_version: None,
+        removed_version: None,
+        alive: true,
+        root: None,
+        op: Op::Put,
+        op_id,
+        seq: None,
+    }
+}
+
+/// Fields as they are kept in `extra`: name, raw MessagePack value.
+type Extra = Vec<(String, serde_bytes::ByteBuf)>;
+
+impl Attach {
+    /// The raw value of a field that this release keeps as it came, such as `term`.
+    pub fn extra_field(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError> {
+        let found = self.extra_fields()?.into_iter().find(|(field, _)| field == name);
+        Ok(found.map(|(_, raw)| raw.into_vec()))
+    }
+
+    /// SYNC-7: the fields that this release keeps as they came.
+    pub fn extra_fields(&self) -> Result<Extra, CatalogError> {
+        if self.extra.is_empty() {
+            return Ok(Vec::new());
+        }
+        codec::decode_owned(&self.extra)
+            .map_err(|e| CatalogError::Corrupt(format!("extra fields: {e}")))
+    }
+
+    /// Sets or takes away one of them.
+    pub(super) fn set_extra(
+        &mut self,
+        name: &str,
+        raw: Option<Vec<u8>>,
+    ) -> Result<(), CatalogError> {
+        let mut fields = self.extra_fields()?;
+        fields.retain(|(field, _)| field != name);
+        fields.extend(raw.map(|raw| (name.to_owned(), raw.into())));
+        self.extra = if fields.is_empty() { Vec::new() } else { codec::encode(&fields) };
+        Ok(())
+    }
+}
+
 impl Catalog {
-    /// The entry of a hash.
+    /// The entry of a hash, which may be a tombstone ([`Attach::alive`]).
     pub async fn entry(
         &self,
         channel: ChannelNo,
@@ -264,7 +386,7 @@ impl Catalog {
         row.as_ref().map(|row| Ok((row.try_get("channel")?, attach(row)?))).transpose()
     }
 
-    /// The entries of many hashes; those that do not exist are left out.
+    /// The entries of many hashes, tombstones too; those that do not exist are left out.
     pub async fn entries(
         &self,
         channel: ChannelNo,

@@ -259,3 +259,83 @@ pub(super) async fn write(
     sqlx::query(SUPERSEDE).bind(channel).bind(kept).bind(now).execute(tx).await?;
     Ok(())
 }
+
+/// SYNC-34: nobody needs the bytes of these entries any more.
+pub(super) async fn release_entries(
+    tx: &mut SqliteConnection,
+    channel: ChannelNo,
+    entries: impl IntoIterator<Item = &ResourceId>,
+    now: Millis,
+) -> Result<(), CatalogError> {
+    let entries: Vec<_> = entries.into_iter().collect();
+    if entries.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE data SET state = 'superseded', superseded_at = ?3, error = NULL
+         WHERE id IN (
+             SELECT d.id FROM json_each(?2) j CROSS JOIN data d
+             WHERE d.channel = ?1 AND d.hash = j.value AND d.state <> 'superseded')",
+    )
+    .bind(channel)
+    .bind(list(entries))
+    .bind(integer(now.0)?)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The cropped photos of an entry, but those of the roles in `kept`, are not its any more.
+pub(super) async fn release_roles(
+    tx: &mut SqliteConnection,
+    channel: ChannelNo,
+    entry: &ResourceId,
+    kept: &[Role],
+    now: Millis,
+) -> Result<(), CatalogError> {
+    sqlx::query(
+        "UPDATE data SET state = 'superseded', superseded_at = ?4, error = NULL
+         WHERE channel = ?1 AND hash = ?2 AND role <> 'file' AND state <> 'superseded'
+           AND role NOT IN (SELECT value FROM json_each(?3))",
+    )
+    .bind(channel)
+    .bind(entry.as_str())
+    .bind(list(kept.iter().map(|role| role.as_str())))
+    .bind(integer(now.0)?)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// A content that another entry gets as well: of which entry, its root, for which, by which operation.
+pub(super) type Copied = (ResourceId, Digest, ResourceId, OpId);
+
+/// Contents that are here, or still wanted, belong to other entries too.
+pub(super) async fn copy(
+    tx: &mut SqliteConnection,
+    channel: ChannelNo,
+    copies: &[Copied],
+    now: Millis,
+) -> Result<(), CatalogError> {
+    if copies.is_empty() {
+        return Ok(());
+    }
+    let columns = copies.iter().map(|(from, root, to, op)| (from, Hex(&root.0), to, Hex(&op.0)));
+    sqlx::query(
+        "INSERT INTO data (channel, hash, role, root, size, mime, source, digests, site, op_id,
+            announced_at, state, held, local)
+         SELECT d.channel, j.value ->> 2, d.role, d.root, d.size, d.mime, d.source, d.digests, d.site,
+            unhex(j.value ->> 3), ?3, iif(d.held, 'present', iif(d.site IS NULL, 'failed', 'wanted')),
+            d.held, d.held
+         FROM json_each(?2) j CROSS JOIN data d
+         WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role = 'file'
+           AND d.root = unhex(j.value ->> 1)
+         ON CONFLICT (channel, hash, role, root) DO NOTHING",
+    )
+    .bind(channel)
+    .bind(list(columns))
+    .bind(integer(now.0)?)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

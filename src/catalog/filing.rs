@@ -8,9 +8,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::SqliteConnection;
 use zotferry_protocol::ids::{OpId, ResourceId};
+use zotferry_protocol::packets::Op;
 
-use super::attach::{Attach, attach, folder_text};
+use super::attach::{self, Attach, attach, folder_text};
 use super::columns::list;
+use super::edit::seen_content;
 use super::error::CatalogError;
 use super::put::{Author, Change, Clash, Filed, LocalContent, LocalPut, PutBatch};
 use super::{ChannelNo, VersionBytes};
@@ -66,7 +68,8 @@ impl Tree {
     ) -> Result<(), CatalogError> {
         let rows = sqlx::query(
             "SELECT a.* FROM json_each(?2) j CROSS JOIN attach a
-             WHERE a.channel = ?1 AND a.folder = j.value ->> 0 AND a.filename = j.value ->> 1",
+             WHERE a.channel = ?1 AND a.folder = j.value ->> 0 AND a.filename = j.value ->> 1
+               AND a.alive = 1",
         )
         .bind(channel)
         .bind(asked)
@@ -269,7 +272,7 @@ impl<'a> Filing<'a> {
         Ok(self.insert(row))
     }
 
-    /// Place, meta, creator and access stay as they are.
+    /// Place, creator, access and the rest of its meta stay as they are.
     fn replace(
         &mut self,
         hash: &ResourceId,
@@ -277,7 +280,7 @@ impl<'a> Filing<'a> {
         content: &LocalContent,
         op: OpId,
     ) -> Result<(), CatalogError> {
-        let previous = self.tree.rows[hash].content_version.clone();
+        let previous = seen_content(&self.tree.rows[hash])?;
         let version = self.author.version(previous.as_ref(), &mut self.hlc)?;
         let seq = self.next_seq();
         let edited = self.batch.date.clone();
@@ -291,6 +294,7 @@ impl<'a> Filing<'a> {
         row.executable = put.executable;
         row.content_version = Some(version);
         row.root = Some(content.root);
+        row.op = Op::Put;
         row.op_id = op;
         row.seq = Some(seq);
         Ok(())
@@ -305,32 +309,14 @@ impl<'a> Filing<'a> {
         op_id: OpId,
     ) -> Attach {
         let access = self.batch.access.clone();
+        let hash = self.author.resource();
+        let (creator, date) = (&self.batch.creator, &self.batch.date);
         Attach {
-            hash: self.author.resource(),
-            creator: self.batch.creator.clone(),
-            filename: name.to_owned(),
-            filetype: "multipart/mixed".to_owned(),
-            filesize: 0,
-            revision: 0,
-            folder,
-            flags: 0,
-            is_dir: false,
-            is_photo: false,
-            created: self.batch.date.clone(),
-            edited: self.batch.date.clone(),
             allow_cid: access.allow_cid,
             allow_gid: access.allow_gid,
             deny_cid: access.deny_cid,
             deny_gid: access.deny_gid,
-            extra: Vec::new(),
-            mtime: None,
-            executable: None,
-            place_version: version.clone(),
-            meta_version: version,
-            content_version: None,
-            root: None,
-            op_id,
-            seq: None,
+            ..attach::blank(hash, name, folder, &version, creator, date, op_id)
         }
     }
 

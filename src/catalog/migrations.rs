@@ -9,19 +9,20 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 // Listed by hand: the `migrate!` macro would build SQLite and tokio a second time for the compiler.
-const FILES: [(i64, &str, &str); 5] = [
+const FILES: &[(i64, &str, &str)] = &[
     (1, "hub channels sites", include_str!("migrations/1_hub_channels_sites.sql")),
     (2, "attach data", include_str!("migrations/2_attach_data.sql")),
     (3, "replay reports", include_str!("migrations/3_replay_reports.sql")),
     (4, "present at", include_str!("migrations/4_present_at.sql")),
+    (5, "operations", include_str!("migrations/5_operations.sql")),
     (7, "app passwords", include_str!("migrations/7_app_passwords.sql")),
 ];
 
 pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let migrations = FILES.map(|(version, name, sql)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    let migrations = FILES.iter().map(|(version, name, sql)| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
     });
-    Migrator::with_migrations(migrations.into())
+    Migrator::with_migrations(migrations.collect())
 });
 
 /// The version that a catalog has after all of them.
@@ -42,8 +43,9 @@ mod tests {
             .collect();
         let number = |name: &String| name.split('_').next().and_then(|n| n.parse::<i64>().ok());
         found.sort_by_key(number);
-        let listed =
-            FILES.map(|(version, name, _)| format!("{version}_{}.sql", name.replace(' ', "_")));
-        assert_eq!(found, listed);
+        let file = |(version, name, _): &(i64, &str, &str)| {
+            format!("{version}_{}.sql", name.replace(' ', "_"))
+        };
+        assert_eq!(found, FILES.iter().map(file).collect::<Vec<_>>());
     }
 }

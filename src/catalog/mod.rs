@@ -21,6 +21,8 @@
 //! | `attach.rs`, `tree.rs` | entries as rows; entries as a tree of names |
 //! | `data.rs`, `wanted.rs`, `arrived.rs`, `serve.rs` | contents: rows, what to fetch, what came or was given up, what may be served |
 //! | `put.rs`, `filing.rs` | local puts, many to a transaction |
+//! | `edit/` | other local edits: make, move, copy, remove, describe |
+//! | `places.rs` | what is derived: where folders lie, which removed ones come back |
 //! | `passwords.rs`, `properties.rs` | app passwords and dead properties, for WebDAV |
 //! | `apply.rs` | a received packet as one transaction |
 //! | `outbox.rs`, `reports.rs`, `replay.rs` | operations to deliver; what clones answered; what we answered |
@@ -33,6 +35,7 @@ mod attach;
 mod channels;
 mod columns;
 mod data;
+mod edit;
 mod error;
 mod filing;
 mod hub;
@@ -40,6 +43,7 @@ mod locations;
 mod migrations;
 mod open;
 mod outbox;
+mod places;
 mod passwords;
 mod properties;
 mod put;
@@ -64,6 +68,7 @@ pub use attach::Attach;
 pub use channels::{Channel, NewChannel};
 pub use columns::VersionBytes;
 pub use data::{Data, DataState, Source};
+pub use edit::{EditError, Maker, MetaChange, Renamed, RoleContent};
 pub use error::CatalogError;
 pub use hub::LastStop;
 pub use locations::{Lag, Located, Location, LocationState, NewLocation, Placed};

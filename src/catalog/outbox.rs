@@ -17,7 +17,7 @@ use super::attach::{Attach, attach};
 use super::columns::{bound, list, number};
 use super::data::{Data, data};
 use super::error::CatalogError;
-use super::tree::{chain, folders_above};
+use super::tree::{registered_above, registered_chain};
 use super::{Catalog, ChannelNo};
 
 /// One operation to be delivered.
@@ -146,12 +146,15 @@ async fn with_parents(
     channel: ChannelNo,
     rows: Vec<Attach>,
 ) -> Result<Vec<OutboxEntry>, CatalogError> {
-    let folders = folders_above(snapshot, channel, &rows).await?;
+    let folders = registered_above(snapshot, channel, &rows).await?;
     let shared: HashMap<_, _> =
         folders.iter().map(|(hash, row)| (hash, Arc::new(row.clone()))).collect();
     let mut contents = contents_of(snapshot, channel, &rows).await?;
     let entries = rows.into_iter().map(|entry| OutboxEntry {
-        parents: chain(&folders, &entry).into_iter().map(|a| shared[&a.hash].clone()).collect(),
+        parents: registered_chain(&folders, &entry)
+            .into_iter()
+            .map(|a| shared[&a.hash].clone())
+            .collect(),
         data: contents.remove(&entry.hash).unwrap_or_default(),
         entry,
     });

@@ -201,7 +201,10 @@ async fn arrive_at_last(
 }
 
 /// Replacing content frees the room of what it replaces, so the sum is looked at when all is written.
-async fn check_quota(tx: &mut SqliteConnection, before: &Channel) -> Result<(), CatalogError> {
+pub(super) async fn check_quota(
+    tx: &mut SqliteConnection,
+    before: &Channel,
+) -> Result<(), CatalogError> {
     let Some(quota) = before.quota else {
         return Ok(());
     };

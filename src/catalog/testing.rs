@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use zotferry_protocol::ids::{
     Digest, Millis, OpId, PortableId, ReplicaId, ResourceId, Role, SiteId,
 };
+use zotferry_protocol::packets::Op;
 
 use super::data::DataState;
 use super::{
@@ -59,9 +60,9 @@ impl Fixture {
 
     /// Writes rows of alice's as they are.
     pub(super) async fn store(&self, rows: &[Attach]) {
-        let mut apply = self.begin_apply().await.expect("writer");
-        apply.upsert_attach(self.alice, rows).await.expect("valid rows");
-        apply.finish(&fresh_packet(), NOW, b"").await.expect("stored");
+        let mut tx = self.begin().await.expect("writer");
+        super::attach::upsert(&mut tx, self.alice, rows).await.expect("valid rows");
+        self.commit(tx).await.expect("stored");
     }
 
     /// Announces contents of alice's from site b; returns their rows.
@@ -173,6 +174,8 @@ pub(super) fn entry(hash: &str, folder: Option<&str>, name: &str) -> Attach {
         filesize: 5,
         revision: 2,
         folder: folder.map(resource),
+        place_folder: folder.map(resource),
+        was: None,
         flags: 0,
         is_dir: false,
         is_photo: false,
@@ -182,13 +185,18 @@ pub(super) fn entry(hash: &str, folder: Option<&str>, name: &str) -> Attach {
         allow_gid: String::new(),
         deny_cid: String::new(),
         deny_gid: String::new(),
+        title: None,
+        photos: Vec::new(),
         extra: Vec::new(),
         mtime: None,
         executable: None,
         place_version: VersionBytes(vec![1, 0]),
         meta_version: VersionBytes(vec![2, 0]),
         content_version: Some(VersionBytes(vec![3, 0])),
+        removed_version: None,
+        alive: true,
         root: Some(digest(1)),
+        op: Op::Put,
         op_id: OpId([6; 16]),
         seq: None,
     }

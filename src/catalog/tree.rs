@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
+use sqlx::{Row, SqliteConnection};
 use zotferry_protocol::ids::ResourceId;
 
 use super::attach::{Attach, attach, folder_text};
@@ -24,7 +24,7 @@ const WALK: &str = "
         UNION ALL
         SELECT depth + 1, (
             SELECT a.hash FROM attach a INDEXED BY attach_folder
-            WHERE a.channel = ?1 AND a.folder = walk.hash AND a.filename = (?2 ->> walk.depth)
+            WHERE a.channel = ?1 AND a.folder = walk.hash AND a.filename = (?2 ->> walk.depth) AND a.alive = 1
               AND (a.is_dir OR walk.depth + 1 = ?3)
             ORDER BY a.hash LIMIT 1)
         FROM walk WHERE walk.depth < ?3 AND walk.hash IS NOT NULL
@@ -33,14 +33,27 @@ const WALK: &str = "
     WHERE walk.depth = ?3";
 
 /// UNION drops what was reached before, so that a cycle ends the walk.
-const ANCESTORS: &str = "
-    WITH RECURSIVE up (hash) AS (
-        SELECT value FROM json_each(?2)
-        UNION
-        SELECT a.folder FROM up CROSS JOIN attach a ON a.channel = ?1 AND a.hash = up.hash
-        WHERE a.folder <> ''
-    )
-    SELECT a.* FROM up CROSS JOIN attach a ON a.channel = ?1 AND a.hash = up.hash";
+macro_rules! ancestors {
+    ($folder:literal) => {
+        concat!(
+            "WITH RECURSIVE up (hash) AS (
+                SELECT value FROM json_each(?2)
+                UNION
+                SELECT a.",
+            $folder,
+            " FROM up CROSS JOIN attach a ON a.channel = ?1 AND a.hash = up.hash
+                WHERE a.",
+            $folder,
+            " <> ''
+            )
+            SELECT a.* FROM up CROSS JOIN attach a ON a.channel = ?1 AND a.hash = up.hash"
+        )
+    };
+}
+
+const ANCESTORS: &str = ancestors!("folder");
+/// Along what the place registers say, which is what travels.
+const REGISTERED: &str = ancestors!("place_folder");
 
 /// Every folder above any of the entries, in one statement.
 pub(super) async fn folders_above(
@@ -56,19 +69,174 @@ pub(super) async fn folders_above(
     rows.iter().map(|row| attach(row).map(|a| (a.hash.clone(), a))).collect()
 }
 
+/// The folders above one, itself included.
+pub(super) async fn above(
+    connection: &mut SqliteConnection,
+    channel: ChannelNo,
+    folder: &ResourceId,
+) -> Result<HashMap<ResourceId, Attach>, CatalogError> {
+    let rows =
+        sqlx::query(ANCESTORS).bind(channel).bind(list([folder])).fetch_all(connection).await?;
+    rows.iter().map(|row| attach(row).map(|a| (a.hash.clone(), a))).collect()
+}
+
+/// The entry at a path of names, from the top; of namesakes the one whose shown name it is.
+pub(super) async fn walk<S: AsRef<str>>(
+    connection: &mut SqliteConnection,
+    channel: ChannelNo,
+    names: &[S],
+) -> Result<Option<Attach>, CatalogError> {
+    let depth = i64::try_from(names.len()).unwrap_or(i64::MAX);
+    let row = sqlx::query(WALK)
+        .bind(channel)
+        .bind(list(names.iter().map(AsRef::as_ref)))
+        .bind(depth)
+        .fetch_optional(&mut *connection)
+        .await?;
+    match row {
+        Some(row) => attach(&row).map(Some),
+        None if names.iter().any(|name| unmarked(name.as_ref()).is_some()) => {
+            walk_shown(connection, channel, names).await
+        }
+        None => Ok(None),
+    }
+}
+
+/// The same where a name on the way may be a namesake's shown one.
+async fn walk_shown<S: AsRef<str>>(
+    connection: &mut SqliteConnection,
+    channel: ChannelNo,
+    names: &[S],
+) -> Result<Option<Attach>, CatalogError> {
+    let mut at: Option<Attach> = None;
+    for (depth, name) in names.iter().enumerate() {
+        let name = name.as_ref();
+        let folder = at.as_ref().map(|a| a.hash.clone());
+        let last = depth + 1 == names.len();
+        let named = bearers(connection, channel, folder.as_ref(), name).await?;
+        let mut found = named.into_iter().find(|a| last || a.is_dir);
+        if let (None, Some((plain, mark))) = (&found, unmarked(name)) {
+            let named = bearers(connection, channel, folder.as_ref(), &plain).await?;
+            let mut later = named.into_iter().skip(1);
+            found = later.find(|a| (last || a.is_dir) && a.hash.as_str().starts_with(&mark));
+        }
+        let Some(found) = found else { return Ok(None) };
+        at = Some(found);
+    }
+    Ok(at)
+}
+
+/// All entries of one name in one folder, the one that bears it first.
+async fn bearers(
+    connection: &mut SqliteConnection,
+    channel: ChannelNo,
+    folder: Option<&ResourceId>,
+    name: &str,
+) -> Result<Vec<Attach>, CatalogError> {
+    let rows = sqlx::query(
+        "SELECT * FROM attach WHERE channel = ?1 AND folder = ?2 AND filename = ?3 AND alive = 1
+         ORDER BY hash LIMIT 1000",
+    )
+    .bind(channel)
+    .bind(folder_text(folder))
+    .bind(name)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(attach).collect()
+}
+
+/// SYNC-41: what a later namesake is shown as: `name (1a2b).ext`, the first four characters of its id.
+fn marked(entry: &Attach) -> String {
+    let name = &entry.filename;
+    let mark: String = entry.hash.as_str().chars().take(MARK).collect();
+    match name.rfind('.') {
+        Some(dot) if dot > 0 => format!("{} ({mark}){}", &name[..dot], &name[dot..]),
+        _ => format!("{name} ({mark})"),
+    }
+}
+
+/// Characters of an id in a shown name.
+const MARK: usize = 4;
+
+/// A shown name as the name and the mark that it may have been made of.
+fn unmarked(shown: &str) -> Option<(String, String)> {
+    let close = shown.rfind(')')?;
+    let open = shown[..close].rfind(" (")?;
+    let mark = &shown[open + 2..close];
+    let extension = &shown[close + 1..];
+    let fits =
+        (1..=MARK).contains(&mark.len()) && (extension.is_empty() || extension.starts_with('.'));
+    fits.then(|| (format!("{}{extension}", &shown[..open]), mark.to_owned()))
+}
+
+/// What lies in a folder, by name and id, after a given one.
+pub(super) async fn children_in(
+    connection: &mut SqliteConnection,
+    channel: ChannelNo,
+    folder: Option<&ResourceId>,
+    after: Option<(&str, &ResourceId)>,
+    limit: u32,
+) -> Result<Vec<Attach>, CatalogError> {
+    let (name, hash) = after.map_or(("", ""), |(name, hash)| (name, hash.as_str()));
+    let rows = sqlx::query(
+        "SELECT * FROM attach
+         WHERE channel = ?1 AND folder = ?2 AND (filename, hash) > (?3, ?4) AND alive = 1
+         ORDER BY filename, hash LIMIT ?5",
+    )
+    .bind(channel)
+    .bind(folder_text(folder))
+    .bind(name)
+    .bind(hash)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(attach).collect()
+}
+
+/// Every folder above any of the entries, as their registers say.
+pub(super) async fn registered_above(
+    connection: &mut SqliteConnection,
+    channel: ChannelNo,
+    entries: impl IntoIterator<Item = &Attach>,
+) -> Result<HashMap<ResourceId, Attach>, CatalogError> {
+    let mut folders: Vec<_> = entries.into_iter().filter_map(|a| a.place_folder.as_ref()).collect();
+    folders.sort();
+    folders.dedup();
+    let rows =
+        sqlx::query(REGISTERED).bind(channel).bind(list(folders)).fetch_all(connection).await?;
+    rows.iter().map(|row| attach(row).map(|a| (a.hash.clone(), a))).collect()
+}
+
+/// SYNC-5: those above one entry, the topmost first. In a cycle of moves it begins with the folder that lies
+/// in one of the chain, or in the entry.
+pub(super) fn registered_chain<'a>(
+    folders: &'a HashMap<ResourceId, Attach>,
+    entry: &Attach,
+) -> Vec<&'a Attach> {
+    chain_along(folders, entry, |a| a.place_folder.as_ref())
+}
+
 /// The folders above one entry, the topmost first; ends early where a folder is missing or met twice.
 pub(super) fn chain<'a>(
     folders: &'a HashMap<ResourceId, Attach>,
     entry: &Attach,
 ) -> Vec<&'a Attach> {
+    chain_along(folders, entry, |a| a.folder.as_ref())
+}
+
+fn chain_along<'a>(
+    folders: &'a HashMap<ResourceId, Attach>,
+    entry: &Attach,
+    parent: impl Fn(&Attach) -> Option<&ResourceId>,
+) -> Vec<&'a Attach> {
     let mut chain: Vec<&Attach> = Vec::new();
-    let mut next = entry.folder.as_ref();
+    let mut next = parent(entry);
     while let Some(folder) = next.and_then(|hash| folders.get(hash)) {
         if folder.hash == entry.hash || chain.iter().any(|seen| seen.hash == folder.hash) {
             break;
         }
         chain.push(folder);
-        next = folder.folder.as_ref();
+        next = parent(folder);
     }
     chain.reverse();
     chain
@@ -81,14 +249,7 @@ impl Catalog {
         channel: ChannelNo,
         names: &[&str],
     ) -> Result<Option<Attach>, CatalogError> {
-        let depth = i64::try_from(names.len()).unwrap_or(i64::MAX);
-        let row = sqlx::query(WALK)
-            .bind(channel)
-            .bind(list(names))
-            .bind(depth)
-            .fetch_optional(&mut *self.reader().await?)
-            .await?;
-        row.as_ref().map(attach).transpose()
+        walk(&mut *self.reader().await?, channel, names).await
     }
 
     /// What lies in a folder (`None`: at the top), by name and hash, after a given one.
@@ -99,20 +260,33 @@ impl Catalog {
         after: Option<(&str, &ResourceId)>,
         limit: u32,
     ) -> Result<Vec<Attach>, CatalogError> {
-        let (name, hash) = after.map_or(("", ""), |(name, hash)| (name, hash.as_str()));
+        children_in(&mut *self.reader().await?, channel, folder, after, limit).await
+    }
+
+    /// SYNC-41: what entries are shown as: their names, but for those that another entry in their folder
+    /// bears.
+    pub async fn shown_names(
+        &self,
+        channel: ChannelNo,
+        entries: &[Attach],
+    ) -> Result<Vec<String>, CatalogError> {
+        let asked = entries.iter().map(|a| (folder_text(a.folder.as_ref()), &a.filename, &a.hash));
         let rows = sqlx::query(
-            "SELECT * FROM attach
-             WHERE channel = ?1 AND folder = ?2 AND (filename, hash) > (?3, ?4)
-             ORDER BY filename, hash LIMIT ?5",
+            "SELECT EXISTS (
+                 SELECT 1 FROM attach a INDEXED BY attach_folder
+                 WHERE a.channel = ?1 AND a.folder = j.value ->> 0 AND a.filename = j.value ->> 1
+                   AND a.hash < j.value ->> 2 AND a.alive = 1) AS later
+             FROM json_each(?2) j ORDER BY j.key",
         )
         .bind(channel)
-        .bind(folder_text(folder))
-        .bind(name)
-        .bind(hash)
-        .bind(limit)
+        .bind(list(asked))
         .fetch_all(&mut *self.reader().await?)
         .await?;
-        rows.iter().map(attach).collect()
+        let shown = entries.iter().zip(&rows).map(|(entry, row)| {
+            let later: bool = row.try_get("later")?;
+            Ok(if later { marked(entry) } else { entry.filename.clone() })
+        });
+        shown.collect()
     }
 
     /// The folders above an entry, the topmost first.

@@ -1,14 +1,18 @@
 //! File operations that a person does on this hub.
 //!
-//! Owns: the way of a put from a path to the catalog. Not here: hashing and storing (`chunker`),
+//! Owns: the way of a put from a path to the catalog, edits by path. Not here: hashing and storing (`chunker`),
 //! telling the clones (`clone_sync`).
 //! Invariant: a file is in the catalog only when its bytes are durable; a put that fails half-way
 //! leaves the old file as it was.
 //! Spec: SYNC-3, SYNC-6.
 
 mod author;
+mod edit;
 mod put;
 mod walk;
 
 pub use put::{PutError, PutEvent, enter, local_put, put};
+pub use crate::catalog::{EditError, MetaChange, Renamed, RoleContent};
+pub use edit::{About, copy, make_dirs, mkdir, put_content, remove, rename, set_meta};
+pub use put::{PutError, PutEvent, put};
 pub use walk::{Found, Skipped, walk};

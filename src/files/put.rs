@@ -212,7 +212,7 @@ fn word(change: &Change) -> String {
 }
 
 /// `YYYY-MM-DD HH:MM:SS` in UTC, as Hubzilla writes it.
-fn date(ms: u64) -> String {
+pub(super) fn date(ms: u64) -> String {
     let ms = i64::try_from(ms).unwrap_or(i64::MAX);
     let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()

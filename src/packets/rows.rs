@@ -1,10 +1,11 @@
 //! Between catalog rows and what travels.
 //!
-//! Spec: SYNC-5, SYNC-7, SYNC-14, SYNC-19.
+//! Spec: SYNC-5, SYNC-7, SYNC-14, SYNC-19, SYNC-36, SYNC-39.
 
+use serde_bytes::ByteBuf;
 use zotferry_protocol::codec;
 use zotferry_protocol::ids::{Millis, OpId};
-use zotferry_protocol::packets::{AttachEntry, AttachRow, Data, Operation};
+use zotferry_protocol::packets::{AttachEntry, AttachRow, Data, Op, Operation};
 use zotferry_protocol::version::Version;
 
 use crate::catalog::{Attach, OutboxEntry, VersionBytes};
@@ -18,17 +19,34 @@ pub(crate) fn operation_of(entry: &OutboxEntry) -> Result<Operation, String> {
         .iter()
         .map(|d| Data::new(d.role, d.size, d.root, d.digests.as_deref(), &d.mime))
         .collect();
-    let op = Operation::PUT.to_owned();
-    Ok(Operation { id: entry.entry.op_id, op, attach, data, item: Vec::new() })
+    let photo = codec_list(&entry.entry.photos)?;
+    let (id, op) = (entry.entry.op_id, entry.entry.op.as_str().to_owned());
+    Ok(Operation { id, op, attach, data, photo, item: Vec::new() })
+}
+
+/// What is kept as it travelled: a MessagePack array of bin, or nothing.
+fn codec_list(bytes: &[u8]) -> Result<Vec<ByteBuf>, String> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    codec::decode_owned(bytes).map_err(|e| format!("rows in the catalog: {e}"))
+}
+
+/// The same the other way.
+pub(super) fn kept_list(rows: &[ByteBuf]) -> Vec<u8> {
+    if rows.is_empty() { Vec::new() } else { codec::encode(&rows) }
 }
 
 fn attach_entry(row: &Attach) -> Result<AttachEntry, String> {
     let content = row.content_version.as_ref().map(version).transpose()?;
+    let removed = row.removed_version.as_ref().map(version).transpose()?;
     Ok(AttachEntry {
         row: row_of(row)?,
         place: version(&row.place_version)?,
         meta: version(&row.meta_version)?,
         content,
+        removed,
+        was: row.was.clone(),
     })
 }
 
@@ -38,13 +56,8 @@ fn version(bytes: &VersionBytes) -> Result<Version, String> {
 
 /// A catalog row as it travels.
 fn row_of(row: &Attach) -> Result<AttachRow, String> {
-    let extra = if row.extra.is_empty() {
-        Vec::new()
-    } else {
-        let extra: Vec<(String, serde_bytes::ByteBuf)> =
-            codec::decode_owned(&row.extra).map_err(|e| format!("extra fields: {e}"))?;
-        extra.into_iter().map(|(name, raw)| (name, raw.into_vec())).collect()
-    };
+    let extra = row.extra_fields().map_err(|e| e.to_string())?;
+    let extra = extra.into_iter().map(|(name, raw)| (name, raw.into_vec())).collect();
     Ok(AttachRow {
         hash: row.hash.clone(),
         creator: row.creator.clone(),
@@ -52,7 +65,7 @@ fn row_of(row: &Attach) -> Result<AttachRow, String> {
         filetype: row.filetype.clone(),
         filesize: row.filesize,
         revision: u32::try_from(row.revision).unwrap_or(u32::MAX),
-        folder: row.folder.as_ref().map_or_else(String::new, ToString::to_string),
+        folder: row.place_folder.as_ref().map_or_else(String::new, ToString::to_string),
         flags: u32::try_from(row.flags).unwrap_or(0),
         is_dir: row.is_dir.into(),
         is_photo: row.is_photo.into(),
@@ -64,6 +77,7 @@ fn row_of(row: &Attach) -> Result<AttachRow, String> {
         deny_gid: row.deny_gid.clone(),
         mtime: row.mtime.map(|m| m.0),
         executable: row.executable,
+        title: row.title.clone(),
         extra,
     })
 }
@@ -80,6 +94,8 @@ pub(super) fn attach_of(row: &AttachRow, op_id: OpId) -> Attach {
         filesize: row.filesize,
         revision: row.revision.into(),
         folder: row.parent(),
+        place_folder: row.parent(),
+        was: None,
         flags: row.flags.into(),
         is_dir: row.is_folder(),
         is_photo: row.is_photo != 0,
@@ -90,12 +106,17 @@ pub(super) fn attach_of(row: &AttachRow, op_id: OpId) -> Attach {
         deny_cid: row.deny_cid.clone(),
         deny_gid: row.deny_gid.clone(),
         extra: if extra.is_empty() { Vec::new() } else { codec::encode(&extra) },
+        title: row.title.clone(),
+        photos: Vec::new(),
         mtime: row.mtime.map(Millis),
         executable: row.executable,
         place_version: VersionBytes(Vec::new()),
         meta_version: VersionBytes(Vec::new()),
         content_version: None,
+        removed_version: None,
+        alive: true,
         root: None,
+        op: Op::Put,
         op_id,
         seq: None,
     }

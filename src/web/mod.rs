@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use serde_json::json;
 use zotferry_protocol::codec::MAX_PACKET;
 use zotferry_protocol::envelope::{ALGORITHM, VERSION};
+use zotferry_protocol::packets::Op;
 use zotferry_protocol::refusal::Refusal;
 
 use crate::cloud;
@@ -52,7 +53,7 @@ async fn capabilities(State(hub): State<Arc<Hub>>) -> impl IntoResponse {
         "packets": "/zot",
         "streams": hub.config.transfer.streaming.then_some("/zot/file/{resource}/{role}/{root}"),
         "max_packet": MAX_PACKET,
-        "operations": ["put"],
+        "operations": Op::ALL.map(Op::as_str),
         "software": concat!("zotferry/", env!("CARGO_PKG_VERSION")),
     }))
 }

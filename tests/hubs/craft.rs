@@ -9,7 +9,7 @@ use zotferry_protocol::ids::{Digest, Millis, OpId, ReplicaId, ResourceId, Role};
 use zotferry_protocol::manifest::ChunkRange;
 use zotferry_protocol::merkle;
 use zotferry_protocol::packets::{
-    AttachEntry, AttachRow, ChunkItem, ChunkRequest, Data, Operation, Packet,
+    AttachEntry, AttachRow, ChunkItem, ChunkRequest, Data, Op, Operation, Packet,
 };
 use zotferry_protocol::refusal::CodeNumber;
 use zotferry_protocol::version::Version;
@@ -101,15 +101,17 @@ pub(crate) fn announce(number: u8, name: &str, size: u64, root: Digest) -> Opera
         deny_gid: String::new(),
         mtime: None,
         executable: None,
+        title: None,
         extra: Vec::new(),
     };
     let (place, meta) = (version.clone(), version.clone());
-    let entry = AttachEntry { row, place, meta, content: Some(version) };
+    let entry = AttachEntry { row, place, meta, content: Some(version), removed: None, was: None };
     Operation {
         id: OpId([number; 16]),
-        op: Operation::PUT.to_owned(),
+        op: Op::Put.as_str().to_owned(),
         attach: vec![entry],
         data: vec![Data::new(Role::File, size, root, None, "text/plain")],
-        item: Vec::new(),
+        photo: vec![],
+        item: vec![],
     }
 }

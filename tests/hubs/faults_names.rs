@@ -87,7 +87,8 @@ async fn an_entry_too_large_for_a_packet_holds_up_nothing() {
     let mut huge = catalog.by_path(alice.id, &["huge"]).await.unwrap().unwrap();
     huge.deny_cid = "x".repeat(2 << 20);
     let mut apply = catalog.begin_apply().await.unwrap();
-    apply.upsert_attach(alice.id, &[huge.clone()]).await.unwrap();
+    let (now, none) = (Millis(1), std::collections::HashMap::new());
+    apply.write(alice.id, &[huge.clone()], &none, now).await.unwrap();
     apply.finish(&PacketId([7; 16]), Millis(u64::MAX >> 1), b"").await.unwrap();
     let clone = stopped.start().await;
     clone.has("alice", 2).await;

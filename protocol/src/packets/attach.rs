@@ -116,6 +116,8 @@ attach_row! {
     mtime: Option<u64>,
     /// Whether the file that was put was executable; ours, optional.
     executable: Option<bool>,
+    /// A title for people; ours, optional.
+    title: Option<String>,
 }
 
 fn fields(bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, BadRow> {
@@ -214,6 +216,7 @@ pub(crate) mod tests {
             deny_gid: String::new(),
             mtime: None,
             executable: Some(true),
+            title: None,
             extra: vec![("term".to_owned(), vec![0x91, 0x81, 0xa1, b'x', 0x01])],
         }
     }

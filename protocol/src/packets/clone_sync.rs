@@ -1,6 +1,8 @@
 //! `clone-sync`: file operations with all their metadata, never file bytes.
 //!
-//! Spec: SYNC-3 to SYNC-6, SYNC-14, SYNC-15, FILE-14 to FILE-16.
+//! An operation carries the whole state of its entry, each register under its version; its name says
+//! which edit caused it. So one that was lost, doubled or overtaken by a later one never matters.
+//! Spec: SYNC-3 to SYNC-6, SYNC-14, SYNC-15, SYNC-33 to SYNC-36, FILE-14 to FILE-16.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +13,10 @@ use super::attach::AttachRow;
 use super::item::{self, Item};
 use super::manifest::{join, split};
 use crate::codec;
-use crate::ids::{Digest, OpId, Role};
+use crate::ids::{Digest, OpId, ResourceId, Role};
 use crate::manifest::{INLINE_DIGESTS, Manifest};
 use crate::merkle;
+use crate::raw;
 use crate::refusal::{Code, Refusal};
 use crate::version::Version;
 
@@ -21,6 +24,11 @@ use crate::version::Version;
 pub const MAX_OPERATIONS: usize = 256;
 /// Most folders above an entry.
 pub const MAX_PARENTS: usize = 127;
+
+/// Most photo rows of an entry.
+pub const MAX_PHOTOS: usize = 16;
+/// SYNC-36: the largest photo row, in bytes.
+pub const MAX_RAW_ROW: usize = 16 << 10;
 
 /// One to 256 operations that share a signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +43,7 @@ pub struct CloneSync {
 pub struct Operation {
     /// The operation, the same on every delivery.
     pub id: OpId,
-    /// `put`. Text, because an operation of a later version is refused alone, not with its packet.
+    /// [`Op`] as text, because an operation of a later version is refused alone, not with its packet.
     #[serde(deserialize_with = "codec::short_text::<_, 32>")]
     pub op: String,
     /// Parents first, from the top down, then the entry itself.
@@ -51,6 +59,49 @@ pub struct Operation {
         deserialize_with = "codec::bounded::<_, _, 4096>"
     )]
     pub item: Vec<Item>,
+    /// The entry's photo rows, each a MessagePack map; part of its meta register.
+    #[serde(
+        default,
+        deserialize_with = "codec::bounded::<_, _, 16>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub photo: Vec<ByteBuf>,
+}
+
+/// Which edit an operation tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// The entry is new, or has new content.
+    Put,
+    /// It was moved or renamed.
+    Place,
+    /// Its metadata changed.
+    Meta,
+    /// It was removed.
+    Remove,
+}
+
+impl Op {
+    /// All of them, as the capability document lists them.
+    pub const ALL: [Self; 4] = [Self::Put, Self::Place, Self::Meta, Self::Remove];
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Place => "place",
+            Self::Meta => "meta",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+impl std::str::FromStr for Op {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|op| op.as_str() == text);
+        known.ok_or("not an operation of this version")
+    }
 }
 
 /// A row with the versions of its registers.
@@ -65,6 +116,12 @@ pub struct AttachEntry {
     /// Of the bytes; none for a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Version>,
+    /// SYNC-33: all that those who removed the entry had seen; none if nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Version>,
+    /// SYNC-39: the folder that it was moved from; none for the top, or if it never was moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<ResourceId>,
 }
 
 /// Where a receiver gets the bytes.
@@ -106,34 +163,51 @@ impl CloneSync {
 }
 
 impl Operation {
-    /// The operation of this version of the protocol.
-    pub const PUT: &'static str = "put";
-
-    /// SYNC-4, SYNC-5, SYNC-6: an operation that this version knows, whose rows lead from the top to the
-    /// entry. Asked for each operation alone: one bad operation does not spoil its packet.
+    /// SYNC-4 to SYNC-6, SYNC-36: an operation that this version knows, whose rows lead from the top to
+    /// the entry. Asked for each operation alone: one bad operation does not spoil its packet.
     pub fn check(&self) -> Result<(), Refusal> {
-        if self.op != Self::PUT {
+        let Some(op) = self.kind() else {
             return Err(Refusal::with(Code::UnsupportedOperation, &self.op));
-        }
-        let Some((entry, parents)) = self.attach.split_last() else {
+        };
+        self.check_rows()?;
+        let Some(entry) = self.entry() else {
             return Err(Refusal::with(Code::BadPlace, "no row"));
         };
-        let mut above = String::new();
-        for entry in &self.attach {
-            entry.row.check()?;
-        }
-        for parent in parents {
-            if !parent.row.is_folder() || parent.row.folder != above {
-                return Err(Code::BadPlace.into());
-            }
-            parent.row.hash.as_str().clone_into(&mut above);
-        }
-        if entry.row.folder != above {
-            return Err(Code::BadPlace.into());
+        if op == Op::Remove && entry.removed.is_none() {
+            return Err(Refusal::with(Code::BadField, "a removal that removes nothing"));
         }
         entry.check(&self.data)?;
         item::check(&self.item)?;
-        self.data.iter().try_for_each(Data::check)
+        self.data.iter().try_for_each(Data::check)?;
+        self.photo.iter().try_for_each(|row| check_raw(row))
+    }
+
+    /// Which edit it tells of; none if this version does not know it.
+    pub fn kind(&self) -> Option<Op> {
+        self.op.parse().ok()
+    }
+
+    /// SYNC-5: every row lies in the one before. Where moves made a cycle there is no top: then the
+    /// first row's folder is one of the rows.
+    fn check_rows(&self) -> Result<(), Refusal> {
+        let mut above: Option<&str> = None;
+        for (n, entry) in self.attach.iter().enumerate() {
+            entry.row.check()?;
+            let leads = match above {
+                Some(above) => entry.row.folder == above,
+                None => entry.row.folder.is_empty() || self.holds_folder(&entry.row.folder),
+            };
+            let last = n + 1 == self.attach.len();
+            if !leads || !(last || entry.row.is_folder()) {
+                return Err(Code::BadPlace.into());
+            }
+            above = Some(entry.row.hash.as_str());
+        }
+        Ok(())
+    }
+
+    fn holds_folder(&self, hash: &str) -> bool {
+        self.attach.iter().any(|entry| entry.row.is_folder() && entry.row.hash.as_str() == hash)
     }
 
     /// The row that the operation is about.
@@ -152,10 +226,31 @@ impl AttachEntry {
         let fits = match (self.row.is_folder(), &self.content, file) {
             (true, None, None) => data.is_empty(),
             (false, Some(_), Some(file)) => file.size == self.row.filesize,
+            // SYNC-34: what is removed has no bytes to be fetched.
+            (false, Some(_), None) => data.is_empty() && self.is_removed(),
             _ => false,
         };
         if fits { Ok(()) } else { Err(Refusal::with(Code::BadField, "row and data disagree")) }
     }
+
+    /// SYNC-33: whether the entry's own registers say that it is removed: who removed it had seen its
+    /// content. (A folder lives on while something lives inside, which its row does not say.)
+    pub fn is_removed(&self) -> bool {
+        self.removed.as_ref().is_some_and(|removed| match &self.content {
+            Some(content) => removed.has_seen(content),
+            None => true,
+        })
+    }
+}
+
+/// SYNC-36: a row that is kept and passed on as it came: a bounded map.
+fn check_raw(row: &[u8]) -> Result<(), Refusal> {
+    if row.len() > MAX_RAW_ROW {
+        return Err(Refusal::with(Code::BadField, "a row above 16 KiB"));
+    }
+    raw::entries(row, codec::MAX_DEPTH)
+        .map(drop)
+        .map_err(|e| Refusal::with(Code::BadField, e.to_string()))
 }
 
 impl Data {
@@ -218,13 +313,14 @@ mod tests {
         let mut row = sample(hash, folder, name);
         row.is_dir = dir.into();
         let content = (!dir).then(version);
-        AttachEntry { row, place: version(), meta: version(), content }
+        let (place, meta) = (version(), version());
+        AttachEntry { row, place, meta, content, removed: None, was: None }
     }
 
     fn put(attach: Vec<AttachEntry>) -> Operation {
         let data = vec![Data::new(Role::File, 3, merkle::leaf(b"abc"), None, "text/plain")];
-        let op = Operation::PUT.to_owned();
-        Operation { id: OpId([2; 16]), op, attach, data, item: Vec::new() }
+        let op = Op::Put.as_str().to_owned();
+        Operation { id: OpId([2; 16]), op, attach, data, photo: vec![], item: vec![] }
     }
 
     /// SYNC-5: parents stand first and lead from the top to the entry.
@@ -248,12 +344,51 @@ mod tests {
     #[test]
     fn unknown_operations_are_refused_alone() {
         let mut later = put(vec![entry("f", "", "f", false)]);
-        later.op = "place".to_owned();
+        later.op = "shred".to_owned();
         let bare =
-            [&[0x82, 0xa2][..], b"id", &[0xc4, 16], &[7; 16], &[0xa2], b"op", &[0xa6], b"remove"];
+            [&[0x82, 0xa2][..], b"id", &[0xc4, 16], &[7; 16], &[0xa2], b"op", &[0xa5], b"shred"];
         let bare: Operation = codec::decode_owned(&bare.concat()).expect("only id and op");
         assert_eq!(bare.check().expect_err("later").code, Code::UnsupportedOperation);
         assert_eq!(later.check().expect_err("later").code, Code::UnsupportedOperation);
+    }
+
+    /// SYNC-5: where moves made a cycle, the rows begin inside it.
+    #[test]
+    fn rows_may_begin_inside_a_cycle() {
+        let cycle = vec![entry("a", "b", "A", true), entry("b", "a", "B", true)];
+        let mut operation = put(cycle);
+        operation.data = Vec::new();
+        assert_eq!(operation.check(), Ok(()));
+        operation.attach[0] = entry("a", "c", "A", true);
+        assert_eq!(operation.check().expect_err("no such row").code, Code::BadPlace);
+    }
+
+    /// SYNC-33, SYNC-34: a removal says what its maker had seen, and has no data when that is all.
+    #[test]
+    fn a_removal_carries_what_was_seen() {
+        let mut gone = put(vec![entry("f", "", "f", false)]);
+        gone.op = Op::Remove.as_str().to_owned();
+        assert_eq!(gone.check().expect_err("nothing removed").code, Code::BadField);
+        gone.attach[0].removed = Some(version());
+        assert_eq!(gone.check(), Ok(()));
+        assert!(gone.attach[0].is_removed());
+        gone.data = Vec::new();
+        assert_eq!(gone.check(), Ok(()));
+        let other = Version::edit(None, ReplicaId([2; 8]), Millis(9)).expect("a first edit");
+        gone.attach[0].content = Some(other);
+        assert_eq!(gone.check().expect_err("it lives, without data").code, Code::BadField);
+    }
+
+    /// SYNC-36: photo rows are maps of bounded size.
+    #[test]
+    fn kept_rows_are_bounded_maps() {
+        let mut operation = put(vec![entry("f", "", "f", false)]);
+        operation.photo = vec![ByteBuf::from([0x81, 0xa1, b'x', 1])];
+        assert_eq!(operation.check(), Ok(()));
+        operation.photo = vec![ByteBuf::from([0x91, 1])];
+        assert_eq!(operation.check().expect_err("an array").code, Code::BadField);
+        operation.photo = vec![ByteBuf::from(codec::encode(&[("x", "y".repeat(MAX_RAW_ROW))]))];
+        assert_eq!(operation.check().expect_err("too long").code, Code::BadField);
     }
 
     /// FILE-14 to FILE-16: size, root and inline digests have to agree.

@@ -18,7 +18,8 @@ pub use attach::{AttachRow, BadRow, is_name};
 pub use challenge::Challenge;
 pub use chunk_request::{ChunkItem, ChunkRequest, MAX_CHUNKS_ASKED, MAX_ITEMS};
 pub use clone_sync::{
-    AttachEntry, CloneSync, Data, MAX_OPERATIONS, MAX_PARENTS, Operation, Source,
+    AttachEntry, CloneSync, Data, MAX_OPERATIONS, MAX_PARENTS, MAX_PHOTOS, MAX_RAW_ROW, Op,
+    Operation, Source,
 };
 pub use item::{Item, ItemRow, MAX_ITEM};
 pub use locations::Locations;

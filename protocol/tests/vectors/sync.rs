@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use zotferry_protocol::codec;
-use zotferry_protocol::ids::{Millis, ReplicaId};
+use zotferry_protocol::conflict::{copy_id, copy_name};
+use zotferry_protocol::ids::{Millis, ReplicaId, ResourceId};
 use zotferry_protocol::packets::{AttachRow, BadRow, is_name};
+use zotferry_protocol::places::{Place, displaced};
 use zotferry_protocol::refusal::Code;
 use zotferry_protocol::version::{Hlc, Relation, Version, join, relation, winner};
 
@@ -21,7 +23,18 @@ pub(crate) const FILES: &[File] = &[
             ("rows_bad", row_bad),
         ],
     ),
-    ("versions", &[("encoded", encoded), ("bad", bad), ("edits", edit), ("pairs", pair)]),
+    (
+        "versions",
+        &[
+            ("encoded", encoded),
+            ("bad", bad),
+            ("edits", edit),
+            ("pairs", pair),
+            ("removals", removal),
+            ("copies", copy),
+            ("cycles", cycle),
+        ],
+    ),
 ];
 
 fn name(case: Case<'_>) {
@@ -99,4 +112,49 @@ fn pair(case: Case<'_>) {
     assert_eq!(join(&a, &b), Ok(version(case.child("join"))));
     assert_eq!(a.has_seen(&b), case.flag("a_has_seen_b"));
     assert_eq!(b.has_seen(&a), case.flag("b_has_seen_a"));
+}
+
+/// SYNC-33: a removal is an edit of what was seen: the content, and removals before.
+fn removal(case: Case<'_>) {
+    let seen: Vec<Version> = case.list("seen").map(version).collect();
+    let now = Millis(case.u64("now"));
+    let removal = Version::removal(&seen, case.replica("replica"), now).expect("a removal");
+    assert_eq!(removal, version(case.child("result")));
+    let covers = case.child("covers").0.as_array().expect("a list").clone();
+    for (content, covered) in case.list("contents").map(version).zip(covers) {
+        assert_eq!(Some(removal.has_seen(&content)), covered.as_bool());
+    }
+}
+
+/// SYNC-37, SYNC-38: every clone makes the same copy.
+fn copy(case: Case<'_>) {
+    let loser = version(case.child("loser"));
+    let entry = ResourceId::new(case.text("entry")).expect("an id");
+    assert_eq!(copy_id(&entry, &loser).as_str(), case.text("id"));
+    assert_eq!(copy_name(case.text("filename"), &loser), case.text("copy"));
+    assert!(is_name(case.text("copy")));
+}
+
+/// SYNC-40: cycles are broken the same way everywhere.
+fn cycle(case: Case<'_>) {
+    let folder = |case: Case<'_>, field: &str| ResourceId::new(case.text(field)).ok();
+    let places: BTreeMap<ResourceId, Place> = case
+        .list("folders")
+        .map(|row| {
+            let (at, was) = (folder(row, "folder"), folder(row, "was"));
+            let place = Place { folder: at, was, version: version(row.child("version")) };
+            (ResourceId::new(row.text("hash")).expect("an id"), place)
+        })
+        .collect();
+    let moved = displaced(&places, places.keys().cloned());
+    let moved: BTreeMap<String, String> = moved
+        .into_iter()
+        .map(|(hash, to)| (hash.to_string(), to.map_or_else(String::new, |to| to.to_string())))
+        .collect();
+    let expected = case.child("displaced").0.as_object().expect("a map");
+    let expected: BTreeMap<String, String> = expected
+        .iter()
+        .map(|(hash, to)| (hash.clone(), to.as_str().expect("an id or nothing").to_owned()))
+        .collect();
+    assert_eq!(moved, expected);
 }

@@ -1,5 +1,7 @@
 //! Received packets.
 
+use std::collections::HashMap;
+
 use zotferry_protocol::ids::{Millis, PacketId};
 
 use crate::catalog::testing::{Fixture, NOW, entry, folder, resource, want};
@@ -16,7 +18,7 @@ async fn a_packet_is_applied_once() {
     let rows = [folder("d1", None, "docs"), entry("f1", Some("d1"), "a")];
     let stored = apply.load(hub.alice, &[resource("d1"), resource("f1")]).await.expect("read");
     assert!(stored.is_empty());
-    apply.upsert_attach(hub.alice, &rows).await.expect("stored");
+    apply.write(hub.alice, &rows, &HashMap::new(), NOW).await.expect("stored");
     let wanted = apply.want(hub.alice, hub.site_b, &[want("f1", 1, 5)], NOW).await.expect("wanted");
     apply.finish(&PACKET, NOW.plus(600_000), b"stored").await.expect("committed");
     assert_eq!(wanted.len(), 1);
@@ -38,7 +40,7 @@ async fn a_packet_is_applied_once() {
 async fn an_unfinished_packet_changes_nothing() {
     let hub = Fixture::create().await;
     let mut apply = hub.begin_apply().await.expect("writer");
-    apply.upsert_attach(hub.alice, &[entry("f1", None, "a")]).await.expect("stored");
+    apply.write(hub.alice, &[entry("f1", None, "a")], &HashMap::new(), NOW).await.expect("stored");
     apply.want(hub.alice, hub.site_b, &[want("f1", 1, 5)], NOW).await.expect("wanted");
     apply.observe_hlc(hub.alice, 99).await.expect("seen");
     assert_eq!(apply.channel(hub.alice).await.expect("read").reserved, 5);
@@ -59,7 +61,7 @@ async fn rows_are_replaced_as_the_caller_decides() {
     let mut row = stored.remove(&resource("f1")).expect("there");
     row.filename = "renamed".into();
     row.place_version = VersionBytes(vec![0; 300]);
-    apply.upsert_attach(hub.alice, std::slice::from_ref(&row)).await.expect("stored");
+    apply.write(hub.alice, std::slice::from_ref(&row), &HashMap::new(), NOW).await.expect("stored");
     apply.finish(&PACKET, NOW, b"").await.expect("committed");
     assert_eq!(hub.entry(hub.alice, &row.hash).await.expect("read"), Some(row));
     assert_eq!(hub.by_path(hub.alice, &["a"]).await.expect("read"), None);
@@ -77,7 +79,7 @@ async fn values_that_do_not_fit_are_refused() {
     let mut nul = entry("f1", None, "a");
     nul.creator = "x\0y".into();
     for row in [large, late, nul] {
-        let refused = apply.upsert_attach(hub.alice, &[row]).await;
+        let refused = apply.write(hub.alice, &[row], &HashMap::new(), NOW).await;
         assert!(matches!(refused, Err(CatalogError::BadValue(_))));
     }
     let mut mime = want("f1", 1, 1);
@@ -86,7 +88,7 @@ async fn values_that_do_not_fit_are_refused() {
         let refused = apply.want(hub.alice, hub.site_b, &[bad], NOW).await;
         assert!(matches!(refused, Err(CatalogError::BadValue(_))));
     }
-    apply.upsert_attach(hub.alice, &[]).await.expect("nothing to do");
+    apply.write(hub.alice, &[], &HashMap::new(), NOW).await.expect("nothing to do");
     assert!(apply.want(hub.alice, hub.site_b, &[], NOW).await.expect("nothing").is_empty());
 }
 
@@ -95,6 +97,6 @@ async fn values_that_do_not_fit_are_refused() {
 async fn rows_of_no_channel_are_refused() {
     let hub = Fixture::create().await;
     let mut apply = hub.begin_apply().await.expect("writer");
-    assert!(apply.upsert_attach(99, &[entry("f1", None, "a")]).await.is_err());
+    assert!(apply.write(99, &[entry("f1", None, "a")], &HashMap::new(), NOW).await.is_err());
     assert!(matches!(apply.channel(99).await, Err(CatalogError::UnknownChannel)));
 }

@@ -1,5 +1,7 @@
 //! What clones have not heard yet.
 
+use std::collections::HashMap;
+
 use zotferry_protocol::ids::PacketId;
 
 use crate::catalog::testing::{Fixture, NOW, Numbering, put, put_folder, want};
@@ -65,7 +67,7 @@ async fn numbers_taken_over_do_not_leave_a_clone_behind() {
     let mut apply = hub.begin_apply().await.expect("writer");
     let mut row = hub.by_path(hub.alice, &["b"]).await.expect("read").expect("there");
     row.seq = None;
-    apply.upsert_attach(hub.alice, &[row]).await.expect("stored");
+    apply.write(hub.alice, &[row], &HashMap::new(), NOW).await.expect("stored");
     apply.finish(&PacketId([3; 16]), NOW, b"").await.expect("committed");
     let out = hub.ops_after(hub.alice, 0, 2).await.expect("read");
     assert_eq!((out.entries.len(), out.through), (1, 2));

@@ -1,5 +1,6 @@
 //! Bulk work in few statements: a bound far above what it takes, far below a statement per file.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use zotferry_protocol::ids::PacketId;
@@ -29,7 +30,7 @@ async fn ten_thousand_files_pass_quickly() {
         let mut apply = hub.begin_apply().await.expect("writer");
         assert!(apply.replayed(&id).await.expect("read").is_none());
         assert!(apply.load(hub.alice, &hashes).await.expect("read").is_empty());
-        apply.upsert_attach(hub.alice, &rows).await.expect("stored");
+        apply.write(hub.alice, &rows, &HashMap::new(), NOW).await.expect("stored");
         let wanted = apply.want(hub.alice, hub.site_b, &wants, NOW).await.expect("wanted");
         apply.finish(&id, NOW, b"").await.expect("committed");
         let ids: Vec<_> = wanted.iter().map(|w| w.id).collect();

@@ -1,0 +1,159 @@
+//! Describes an entry: title, tags, access lists, photo rows, modification time.
+//!
+//! Spec: SYNC-7, SYNC-36.
+
+use zotferry_protocol::codec;
+use zotferry_protocol::ids::{Millis, ResourceId, Role};
+use zotferry_protocol::packets::Op;
+
+use super::{Edit, EditError, Maker, seen_content};
+use crate::catalog::columns::VersionBytes;
+use crate::catalog::data::{self, NewData, Origin, Source};
+use crate::catalog::error::CatalogError;
+use crate::catalog::put::{Access, LocalContent};
+use crate::catalog::{Attach, Catalog};
+
+/// What is to be different; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct MetaChange {
+    /// Its title; the empty text takes it away.
+    pub title: Option<String>,
+    /// Its tags, all of them.
+    pub tags: Option<Vec<String>>,
+    /// Who may see it.
+    pub access: Option<Access>,
+    /// Modification time.
+    pub mtime: Option<Millis>,
+    /// Its photo rows as they travel, all of them: MessagePack maps.
+    pub photos: Option<Vec<Vec<u8>>>,
+    /// Its cropped photos (roles `photo-4`, `photo-7`), all of them; their bytes are durable already.
+    pub roles: Option<Vec<RoleContent>>,
+}
+
+/// Bytes of a role other than `file`.
+#[derive(Debug, Clone)]
+pub struct RoleContent {
+    /// Which.
+    pub role: Role,
+    /// The bytes.
+    pub content: LocalContent,
+    /// Mime type.
+    pub mime: String,
+}
+
+impl Catalog {
+    /// Describes the entry at a path.
+    pub async fn local_meta(
+        &self,
+        path: &[String],
+        change: &MetaChange,
+        maker: &mut Maker<'_>,
+    ) -> Result<Attach, EditError> {
+        if path.is_empty() {
+            return Err(EditError::Top);
+        }
+        let mut edit = Edit::begin(self, maker).await?;
+        let before = edit.at(path).await?.ok_or(EditError::NotFound)?;
+        let hash = before.hash.clone();
+        let mut row = before.clone();
+        describe(&mut row, change)?;
+        let meta = row != before || change.roles.is_some();
+        let dated = change.mtime.is_some() && change.mtime != before.mtime;
+        if !meta && !dated {
+            return Ok(before);
+        }
+        if meta {
+            row.meta_version = edit.version(Some(&before.meta_version))?;
+        }
+        if dated {
+            edit.date(&mut row, &before, change.mtime)?;
+        }
+        edit.file(Some(before), row, Op::Meta);
+        edit.write().await?;
+        if let Some(roles) = &change.roles {
+            edit.set_roles(&hash, roles).await?;
+        }
+        edit.commit().await?;
+        self.entry(maker.channel, &hash).await?.ok_or(EditError::NotFound)
+    }
+}
+
+fn describe(row: &mut Attach, change: &MetaChange) -> Result<(), CatalogError> {
+    if let Some(title) = &change.title {
+        row.title = (!title.is_empty()).then(|| title.clone());
+    }
+    if let Some(tags) = &change.tags {
+        row.set_extra("term", (!tags.is_empty()).then(|| encoded_tags(tags)))?;
+    }
+    if let Some(access) = &change.access {
+        row.allow_cid.clone_from(&access.allow_cid);
+        row.allow_gid.clone_from(&access.allow_gid);
+        row.deny_cid.clone_from(&access.deny_cid);
+        row.deny_gid.clone_from(&access.deny_gid);
+    }
+    if let Some(photos) = &change.photos {
+        let rows: Vec<_> = photos.iter().map(|row| serde_bytes::Bytes::new(row)).collect();
+        row.photos = if rows.is_empty() { Vec::new() } else { codec::encode(&rows) };
+    }
+    Ok(())
+}
+
+/// Tags as Hubzilla's `term` rows.
+fn encoded_tags(tags: &[String]) -> Vec<u8> {
+    #[derive(serde::Serialize)]
+    struct Term<'a> {
+        ttype: u8,
+        term: &'a str,
+        url: &'a str,
+    }
+    let rows: Vec<_> = tags.iter().map(|term| Term { ttype: HASHTAG, term, url: "" }).collect();
+    codec::encode(&rows)
+}
+
+/// Hubzilla's number for a tag that a person gave.
+const HASHTAG: u8 = 1;
+
+impl Edit<'_, '_, '_> {
+    /// A file's modification time goes with its content, a folder's with its meta.
+    fn date(
+        &mut self,
+        row: &mut Attach,
+        before: &Attach,
+        mtime: Option<Millis>,
+    ) -> Result<(), CatalogError> {
+        row.mtime = mtime;
+        if row.is_dir {
+            row.meta_version = self.version(Some(&before.meta_version))?;
+        } else {
+            let version: VersionBytes = self.version(seen_content(before)?.as_ref())?;
+            row.content_version = Some(version);
+        }
+        Ok(())
+    }
+
+    async fn set_roles(
+        &mut self,
+        hash: &ResourceId,
+        roles: &[RoleContent],
+    ) -> Result<(), CatalogError> {
+        let op_id = self.maker.author.operation();
+        let kept: Vec<Role> = roles.iter().map(|role| role.role).collect();
+        let channel = self.channel.id;
+        data::release_roles(&mut self.tx, channel, hash, &kept, self.maker.now).await?;
+        let new: Vec<_> = roles
+            .iter()
+            .map(|role| NewData {
+                hash,
+                role: role.role,
+                root: &role.content.root,
+                size: role.content.size,
+                mime: &role.mime,
+                source: Source::Fetch,
+                digests: role.content.digests.as_deref(),
+                site: None,
+                op_id: &op_id,
+            })
+            .collect();
+        data::write(&mut self.tx, channel, Origin::MadeHere, &new, self.maker.now).await
+    }
+}

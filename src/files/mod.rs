@@ -11,8 +11,7 @@ mod edit;
 mod put;
 mod walk;
 
-pub use put::{PutError, PutEvent, enter, local_put, put};
 pub use crate::catalog::{EditError, MetaChange, Renamed, RoleContent};
 pub use edit::{About, copy, make_dirs, mkdir, put_content, remove, rename, set_meta};
-pub use put::{PutError, PutEvent, put};
+pub use put::{PutError, PutEvent, enter, local_put, put};
 pub use walk::{Found, Skipped, walk};

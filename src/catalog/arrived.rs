@@ -5,6 +5,7 @@
 //! twice, so that a clone can be told "all up to here".
 //! Spec: SYNC-10, SYNC-31.
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use zotferry_protocol::ids::{Digest, Millis};
 
@@ -89,6 +90,33 @@ impl Catalog {
         Ok(retried.rows_affected())
     }
 
+    /// Wants one content again that was given up: somebody waits for it.
+    pub async fn want_again(&self, id: WantedNo) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "UPDATE data SET state = 'wanted', error = NULL
+             WHERE id = ?1 AND state = 'failed' AND site IS NOT NULL",
+        )
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+        self.commit(tx).await
+    }
+
+    /// Of these roots those that are wanted under no name.
+    pub async fn unwanted(&self, roots: &[Digest]) -> Result<Vec<Digest>, CatalogError> {
+        let rows = sqlx::query(
+            "SELECT j.key FROM json_each(?1) j
+             WHERE NOT EXISTS (SELECT 1 FROM data d INDEXED BY data_root
+                               WHERE d.root = unhex(j.value) AND d.state IN ('wanted', 'failed'))
+             ORDER BY j.key",
+        )
+        .bind(list(roots.iter().map(|root| Hex(&root.0))))
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        chosen(&rows, roots)
+    }
+
     /// Nobody needs these contents any more, wanted or not: the room they took is free again. What
     /// is in storage stays there, and is served, until it is forgotten.
     pub async fn release(&self, ids: &[WantedNo], now: Millis) -> Result<(), CatalogError> {
@@ -148,6 +176,11 @@ async fn unnamed(tx: &mut SqliteConnection, roots: &[Digest]) -> Result<Vec<Dige
     .bind(list(roots.iter().map(|root| Hex(&root.0))))
     .fetch_all(tx)
     .await?;
+    chosen(&rows, roots)
+}
+
+/// The roots that a statement names by their places in the list.
+fn chosen(rows: &[SqliteRow], roots: &[Digest]) -> Result<Vec<Digest>, CatalogError> {
     rows.iter()
         .map(|row| {
             let index: i64 = row.try_get("key")?;

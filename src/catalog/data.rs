@@ -111,6 +111,8 @@ pub struct Data {
     pub error: Option<String>,
     /// Whether it was made here.
     pub local: bool,
+    /// Its place in the order of fetching: the small before the large, of like sizes the latest first.
+    pub turn: i64,
 }
 
 pub(super) fn data(row: &SqliteRow) -> Result<Data, CatalogError> {
@@ -132,6 +134,7 @@ pub(super) fn data(row: &SqliteRow) -> Result<Data, CatalogError> {
         present_seq: maybe_number(row, "present_seq")?,
         error: row.try_get("error")?,
         local: row.try_get("local")?,
+        turn: row.try_get("turn")?,
     })
 }
 
@@ -180,9 +183,12 @@ macro_rules! insert_data {
     ($state:literal, $held:literal, $local:literal, $on_conflict:literal) => {
         concat!(
             "INSERT INTO data (channel, hash, role, root, size, mime, source, digests, site, op_id,
-                announced_at, state, held, local)
+                announced_at, edited, state, held, local)
              SELECT ?1, value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4,
-                value ->> 5, unhex(value ->> 6), value ->> 7, unhex(value ->> 8), ?3, ",
+                value ->> 5, unhex(value ->> 6), value ->> 7, unhex(value ->> 8), ?3,
+                min(?3, coalesce((
+                    SELECT coalesce(a.mtime, unixepoch(a.edited) * 1000) FROM attach a
+                    WHERE a.channel = ?1 AND a.hash = value ->> 0), ?3)), ",
             $state,
             ", ",
             $held,
@@ -203,7 +209,8 @@ const ANNOUNCE: &str = insert_data!(
      size = iif(data.held OR data.state = 'wanted', data.size, excluded.size),
      digests = iif(data.held OR data.state = 'wanted', coalesce(data.digests, excluded.digests), excluded.digests),
      site = iif(data.state = 'present', data.site, excluded.site),
-     op_id = excluded.op_id, announced_at = excluded.announced_at, source = excluded.source,
+     op_id = excluded.op_id, announced_at = excluded.announced_at, edited = excluded.edited,
+     source = excluded.source,
      mime = excluded.mime, superseded_at = NULL, error = NULL"
 );
 

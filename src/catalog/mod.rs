@@ -20,6 +20,7 @@
 //! | `sites.rs`, `locations.rs` | hubs; which channel is where, and how far each clone has got |
 //! | `attach.rs`, `tree.rs` | entries as rows; entries as a tree of names |
 //! | `data.rs`, `wanted.rs`, `arrived.rs`, `serve.rs` | contents: rows, what to fetch, what came or was given up, what may be served |
+//! | `sources.rs` | whom to ask for what is wanted |
 //! | `put.rs`, `filing.rs` | local puts, many to a transaction |
 //! | `edit/` | other local edits: make, move, copy, remove, describe |
 //! | `places.rs` | what is derived: where folders lie, which removed ones come back |
@@ -51,6 +52,7 @@ mod replay;
 mod reports;
 mod serve;
 mod sites;
+mod sources;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -79,7 +81,7 @@ pub use put::{Access, Author, Change, Clash, Filed, LocalContent, LocalPut, PutB
 pub use reports::OpReport;
 pub use serve::{ContentName, Served};
 pub use sites::{NewSite, Site};
-pub use wanted::{Cursor, SizeClass, Tally, WantedLane};
+pub use wanted::{Cursor, SizeClass, Tally};
 
 /// The row id of a channel in this catalog; means nothing elsewhere.
 pub type ChannelNo = i64;

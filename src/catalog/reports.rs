@@ -62,14 +62,15 @@ impl Catalog {
         self.commit(tx).await
     }
 
-    /// SYNC-11: a clone has these contents.
+    /// SYNC-11: a clone has these contents. Whether one of them is wanted here.
     pub async fn note_present_at(
         &self,
         channel: ChannelNo,
         site: SiteNo,
         contents: &[PresentData],
         now: Millis,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<bool, CatalogError> {
+        let roots = list(contents.iter().map(|c| Hex(&c.root.0)));
         let mut tx = self.begin().await?;
         sqlx::query(
             "INSERT INTO present_at (channel, site, root, at)
@@ -80,11 +81,20 @@ impl Catalog {
         )
         .bind(channel)
         .bind(site)
-        .bind(list(contents.iter().map(|c| Hex(&c.root.0))))
+        .bind(&roots)
         .bind(integer(now.0)?)
         .execute(&mut *tx)
         .await?;
-        self.commit(tx).await
+        let wanted = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM json_each(?2) j CROSS JOIN data d INDEXED BY data_root
+             WHERE d.root = unhex(j.value) AND d.channel = ?1 AND d.state = 'wanted')",
+        )
+        .bind(channel)
+        .bind(roots)
+        .fetch_one(&mut *tx)
+        .await?;
+        self.commit(tx).await?;
+        Ok(wanted)
     }
 
     /// How many contents of a channel a clone has reported.

@@ -4,11 +4,9 @@
 //! Invariant: a refill reads along one index and never further than its limit, however much is wanted.
 //! Spec: FETCH-1, QUEUE-2, QUEUE-8.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use zotferry_protocol::manifest::MIN_CHUNK;
 
-use super::columns::{bound, list, number, parsed};
+use super::columns::{list, number, parsed};
 use super::data::{Data, DataState, data};
 use super::error::CatalogError;
 use super::{Catalog, ChannelNo, SiteNo, WantedNo};
@@ -22,42 +20,34 @@ pub enum SizeClass {
     Larger,
 }
 
+/// Places in the order of fetching that each class of sizes has.
+const CLASS: i64 = 1 << 48;
+/// Classes of contents that have one chunk: up to 64 KiB, and up to 1 MiB.
+const ONE_CHUNK_CLASSES: i64 = 2;
+
 impl SizeClass {
+    /// The places in the order of fetching, the first and the last.
     fn bounds(self) -> (i64, i64) {
-        let one = i64::from(MIN_CHUNK);
         match self {
-            Self::OneChunk => (0, one),
-            Self::Larger => (one + 1, i64::MAX),
+            Self::OneChunk => (0, ONE_CHUNK_CLASSES * CLASS - 1),
+            Self::Larger => (ONE_CHUNK_CLASSES * CLASS, i64::MAX),
         }
     }
 }
 
-/// Where a refill stopped: the smallest come first.
+/// Where a refill stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// Size of the last content taken.
-    pub size: u64,
+    /// Place in the order of the last content taken.
+    pub turn: i64,
     /// Row of the last content taken.
     pub id: WantedNo,
 }
 
 impl From<&Data> for Cursor {
     fn from(last: &Data) -> Self {
-        Self { size: last.size, id: last.id }
+        Self { turn: last.turn, id: last.id }
     }
-}
-
-/// What one channel wants from one site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WantedLane {
-    /// Whose files.
-    pub channel: ChannelNo,
-    /// Which hub is asked.
-    pub site: SiteNo,
-    /// How many contents.
-    pub files: u64,
-    /// How many bytes.
-    pub bytes: u64,
 }
 
 /// Contents of a channel in one state.
@@ -72,7 +62,8 @@ pub struct Tally {
 }
 
 impl Catalog {
-    /// The next contents to fetch for a channel from a site, the smallest first; none while the channel is paused.
+    /// The next contents for which a site may be asked (SYNC-11), whoever else has them: in classes of
+    /// size the smallest first, and of a class what was edited last; none while the channel rests.
     pub async fn next_wanted(
         &self,
         channel: ChannelNo,
@@ -81,38 +72,28 @@ impl Catalog {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Vec<Data>, CatalogError> {
-        let (least, most) = class.bounds();
-        let (size, id) = after.map_or((-1, 0), |cursor| (bound(cursor.size), cursor.id));
+        let (first, last) = class.bounds();
+        let (turn, id) = after.map_or((-1, 0), |cursor| (cursor.turn, cursor.id));
         let rows = sqlx::query(
-            "SELECT * FROM data INDEXED BY data_wanted
-             WHERE state = 'wanted' AND channel = ?1 AND site = ?2
-               AND size BETWEEN ?3 AND ?4 AND (size, id) > (?5, ?6)
+            "SELECT d.* FROM data d INDEXED BY data_wanted
+             WHERE d.state = 'wanted' AND d.channel = ?1
+               AND d.turn BETWEEN ?3 AND ?4 AND (d.turn, d.id) > (?5, ?6)
+               AND (d.site = ?2 OR EXISTS (
+                    SELECT 1 FROM present_at p
+                    WHERE p.channel = d.channel AND p.root = d.root AND p.site = ?2))
                AND (SELECT paused FROM channel WHERE id = ?1) = 0
-             ORDER BY size, id LIMIT ?7",
+             ORDER BY d.turn, d.id LIMIT ?7",
         )
         .bind(channel)
         .bind(site)
-        .bind(least)
-        .bind(most)
-        .bind(size)
+        .bind(first)
+        .bind(last)
+        .bind(turn)
         .bind(id)
         .bind(limit)
         .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.iter().map(data).collect()
-    }
-
-    /// Which channels want something from which sites. Reads an index entry per wanted content: for a start or a status, not for every refill.
-    pub async fn lanes_with_wanted(&self) -> Result<Vec<WantedLane>, CatalogError> {
-        let rows = sqlx::query(
-            "SELECT d.channel, d.site, count(*) AS files, sum(d.size) AS bytes
-             FROM data d INDEXED BY data_wanted
-             WHERE d.state = 'wanted' AND d.channel IN (SELECT id FROM channel WHERE paused = 0)
-             GROUP BY d.channel, d.site ORDER BY d.channel, d.site",
-        )
-        .fetch_all(&mut *self.reader().await?)
-        .await?;
-        rows.iter().map(lane).collect()
     }
 
     /// The contents of many rows; those that are gone are left out.
@@ -151,15 +132,6 @@ impl Catalog {
         let rows = sqlx::query(sql).bind(channel).fetch_all(&mut *self.reader().await?).await?;
         rows.iter().map(tally).collect()
     }
-}
-
-fn lane(row: &SqliteRow) -> Result<WantedLane, CatalogError> {
-    Ok(WantedLane {
-        channel: row.try_get("channel")?,
-        site: row.try_get("site")?,
-        files: number(row, "files")?,
-        bytes: number(row, "bytes")?,
-    })
 }
 
 fn tally(row: &SqliteRow) -> Result<Tally, CatalogError> {

@@ -99,6 +99,15 @@ impl Assembly {
         Ok(Some(leaf.finish()))
     }
 
+    /// Reads at `offset` what is in the partial file, up to the length of `buf`. Whether that counts the
+    /// caller knows.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn read(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        Ok(read_full(buf, offset, |at, buf| self.partial.read_at(at, buf))?)
+    }
+
     /// Copies a chunk from older content and hashes what arrived. False when that is not `digest`,
     /// or when somebody is filling the chunk.
     ///

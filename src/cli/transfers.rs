@@ -40,10 +40,11 @@ impl Transfers {
                 continue;
             }
             output::line(format!(
-                "{:>11} of {:>11}  {:>2} requests  {}:{}",
+                "{:>11} of {:>11}  {:>2} requests to {} hubs  {}:{}",
                 bytes(file.held),
                 bytes(file.size),
                 file.requests,
+                file.origins,
                 visible(&file.channel),
                 visible(&file.path)
             ));

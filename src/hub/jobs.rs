@@ -27,7 +27,11 @@ impl Hub {
     /// What waits for a hub may be tried now: it came back.
     pub async fn wake(&self, site: SiteNo) -> Result<(), CallError> {
         let (queue, now) = (Arc::clone(&self.queue), self.clock.now());
-        let waking = move || queue.wake(&|lane| lane.site == site, now).map(|_| ());
+        let channels = self.catalog.channels_at(site).await?;
+        let can = move |lane: &Lane| {
+            lane.site == site || (lane.site == Lane::ANY && channels.contains(&lane.channel))
+        };
+        let waking = move || queue.wake(&can, now).map(|_| ());
         self.settled(tokio::task::spawn_blocking(waking).await)?;
         self.work.notify_one();
         self.deliveries.notify_one();

@@ -27,6 +27,10 @@ pub struct Underway {
     pub held: u64,
     /// Requests in flight.
     pub requests: u32,
+    /// Hubs that they are addressed to.
+    pub origins: u32,
+    /// People who read it while it comes.
+    pub readers: u32,
 }
 
 impl Ask for Transfers {
@@ -56,5 +60,7 @@ async fn underway(local: &Local, nick: &str, file: FileProgress) -> Result<Under
         size: file.size,
         held: file.held,
         requests: file.requests,
+        origins: file.origins,
+        readers: file.readers,
     })
 }

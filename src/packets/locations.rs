@@ -28,6 +28,8 @@ pub(super) async fn receive(
         let verified = record.verify(&caller.channel.portable_id, &key)?;
         place(hub, caller.channel.id, &verified).await.map_err(|e| unavailable(&e))?;
     }
+    // A place that is gone is asked no more, one that is new may be.
+    hub.tell_receiver();
     hub.wake(caller.site.id).await.map_err(|e| unavailable(&e))?;
     catch_up(hub, caller).await.map_err(|e| unavailable(&e))?;
     known(hub, caller.channel.id).await

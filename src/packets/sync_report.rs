@@ -16,9 +16,10 @@ pub(super) async fn receive(
     caller: &Caller,
     report: SyncReport,
 ) -> Result<Packet, Refusal> {
-    hub.catalog
-        .note_present_at(caller.channel.id, caller.site.id, &report.present, hub.clock.now())
-        .await
-        .map_err(|e| unavailable(&e))?;
+    let (channel, site, now) = (caller.channel.id, caller.site.id, hub.clock.now());
+    let noted = hub.catalog.note_present_at(channel, site, &report.present, now).await;
+    if noted.map_err(|e| unavailable(&e))? {
+        hub.tell_receiver();
+    }
     Ok(SyncReport::default().into())
 }

@@ -24,8 +24,13 @@ const MAX_REASON: usize = 1024;
 pub struct Lane {
     /// The channel.
     pub channel: i64,
-    /// The hub.
+    /// The hub; [`Lane::ANY`] for whichever hub can.
     pub site: i64,
+}
+
+impl Lane {
+    /// No row of the catalog: ranges of a file are asked of every hub that has it.
+    pub const ANY: i64 = 0;
 }
 
 /// What is to be done in a lane. Files are named by their row among the catalog's wanted files.

@@ -324,8 +324,10 @@ impl Queue for MemoryQueue {
         alive.filter(|e| e.job.lane == *lane && e.job.task.kind() == kind).count()
     }
 
-    fn contains(&self, wanted: i64) -> bool {
-        self.lock().named(wanted).next().is_some()
+    fn named(&self, wanted: i64) -> Vec<(Lane, bool)> {
+        let inner = self.lock();
+        let naming = inner.jobs.values().filter(|e| e.job.task.wanted().contains(&wanted));
+        naming.map(|e| (e.job.lane, e.state == State::Dead)).collect()
     }
 
     fn dead(&self) -> Vec<Job> {

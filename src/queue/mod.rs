@@ -133,8 +133,13 @@ pub trait Queue: Send + Sync {
     /// Jobs of one kind in a lane, in any state but dead.
     fn pending(&self, lane: &Lane, kind: Kind) -> usize;
 
+    /// The lanes of the jobs that name this file, ranges and bundles, and of each whether it is dead.
+    fn named(&self, wanted: i64) -> Vec<(Lane, bool)>;
+
     /// Whether any job, range or bundle, names this file.
-    fn contains(&self, wanted: i64) -> bool;
+    fn contains(&self, wanted: i64) -> bool {
+        !self.named(wanted).is_empty()
+    }
 
     /// The dead letters by id, each with its reason in `last_error`.
     fn dead(&self) -> Vec<Job>;

@@ -2,10 +2,10 @@
 //!
 //! Owns: their bytes until they are stored together. Not here: the exchange.
 //! Invariant: at most [`HOLD`] bytes wait to be stored.
-//! Spec: FETCH-8, FILE-10, STREAM-8.
+//! Spec: FETCH-8, FETCH-54, FILE-10, STREAM-8.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -19,7 +19,7 @@ use super::chunks::Outcome;
 use super::exchange::{Ended, Exchange, Expected, Taker};
 use super::outcome::Run;
 use super::{Receiver, ReceiverError};
-use crate::catalog::{Data, DataState};
+use crate::catalog::{Data, DataState, SiteNo, WantedNo};
 use crate::queue::{Finish, Job};
 
 /// Bytes that are stored together at the most.
@@ -46,31 +46,37 @@ async fn serve(
     run: &mut Run,
     job: &Job,
 ) -> Result<Finish, ReceiverError> {
-    let rows = receiver.hub.catalog.contents(job.task.wanted()).await?;
-    // One that another hub is to be asked for by now goes into that lane.
-    let mine = |row: &Data| row.site == Some(job.lane.site);
+    let (hub, site) = (&receiver.hub, job.lane.site);
+    let rows = hub.catalog.contents(job.task.wanted()).await?;
+    let sources = hub.catalog.sources_of(hub.site, job.task.wanted()).await?;
+    // One that this hub is not to be asked for any more goes into another lane.
+    let mine = |row: &Data| sources.get(&row.id).is_some_and(|sites| sites.contains(&site));
     let open = |row: &Data| row.state == DataState::Wanted && row.size > 0;
-    let (files, moved): (Vec<Data>, Vec<Data>) = rows.into_iter().filter(open).partition(mine);
+    let (mut files, moved): (Vec<Data>, Vec<Data>) = rows.into_iter().filter(open).partition(mine);
     if !moved.is_empty() {
-        receiver.hub.tell_receiver();
+        hub.tell_receiver();
     }
+    let _until_stored = receiver.carry(&mut files);
     let (files, twins) = once_each(files);
     let Some(first) = files.first() else { return Ok(Finish::Done) };
-    let hub = &receiver.hub;
-    let (site, channel) = (first.site.unwrap_or(0), first.channel);
-    let (peer, channel) = match hub.peer_and_channel(site, channel).await {
+    let mut taker = Bundle::new(receiver, site, sources, twins);
+    let (peer, channel) = match hub.peer_and_channel(site, first.channel).await {
         Ok(found) => found,
         Err(error) => {
             run.fails(&error);
-            return Ok(Outcome::Failed(error).for_job(receiver));
+            taker.files = files;
+            return Ok(taker.finish(Ended::Failed(error)));
         }
     };
     let request = ChunkRequest { items: files.iter().map(item).collect() };
     let expected = (0..).zip(&files).map(expected).collect();
+    taker.files = files;
     let exchange = Exchange { hub, peer, channel: &channel, request, expected };
-    let mut taker = Bundle::new(receiver, files, twins);
     let ended = exchange.run(run, &mut taker).await;
     taker.store().await?;
+    if taker.lied {
+        run.lied();
+    }
     Ok(taker.finish(ended))
 }
 
@@ -109,32 +115,45 @@ fn expected((item, file): (u32, &Data)) -> Expected {
 /// The files of a bundle as they arrive.
 struct Bundle<'a> {
     receiver: &'a Arc<Receiver>,
+    site: SiteNo,
     files: Vec<Data>,
+    /// Who has each.
+    sources: HashMap<WantedNo, Vec<SiteNo>>,
     twins: Twins,
     open: Option<(u32, LeafHasher, Vec<Bytes>, usize)>,
     ready: Vec<(Digest, Bytes)>,
     ids: Vec<(i64, i64)>,
     held: usize,
-    /// Files that came whole and wait to be stored.
-    whole: usize,
-    stored: usize,
+    /// Files that came whole.
+    whole: HashSet<WantedNo>,
+    /// Files that the hub refused, or of which it sent wrong bytes.
+    vain: Vec<WantedNo>,
     trouble: Option<String>,
+    lied: bool,
     failed: Option<ReceiverError>,
 }
 
 impl<'a> Bundle<'a> {
-    fn new(receiver: &'a Arc<Receiver>, files: Vec<Data>, twins: Twins) -> Self {
+    fn new(
+        receiver: &'a Arc<Receiver>,
+        site: SiteNo,
+        sources: HashMap<WantedNo, Vec<SiteNo>>,
+        twins: Twins,
+    ) -> Self {
         Self {
             receiver,
-            files,
+            site,
+            files: Vec::new(),
+            sources,
             twins,
             open: None,
             ready: Vec::new(),
             ids: Vec::new(),
             held: 0,
-            whole: 0,
-            stored: 0,
+            whole: HashSet::new(),
+            vain: Vec::new(),
             trouble: None,
+            lied: false,
             failed: None,
         }
     }
@@ -147,13 +166,15 @@ impl<'a> Bundle<'a> {
             metrics.bad_chunks.one();
             metrics.bytes_fetched_twice.add(file.size);
             self.trouble = Some("a file with wrong bytes".into());
+            self.lied = true;
+            self.vain.push(file.id);
             return;
         }
         self.receiver.hub.metrics.chunks.one();
         self.held += file.size as usize;
         self.ready.push((file.root, join(pieces)));
         self.ids.push((file.id, file.channel));
-        self.whole += 1;
+        self.whole.insert(file.id);
         let twins = self.twins.get(&file.root).into_iter().flatten().copied();
         self.ids.extend(twins.inspect(|_| self.receiver.hub.metrics.bytes_copied.add(file.size)));
     }
@@ -169,19 +190,35 @@ impl<'a> Bundle<'a> {
         let storage = Arc::clone(&self.receiver.hub.storage);
         self.receiver.hub.metrics.syncs.one();
         tokio::task::spawn_blocking(move || storage.put_many(&items)).await??;
-        self.stored += std::mem::take(&mut self.whole);
         self.receiver.arrived(&ids).await
     }
 
-    fn finish(self, ended: Ended) -> Finish {
-        let outcome = match (ended, self.failed, self.trouble) {
-            (Ended::Failed(error), ..) => Outcome::Failed(error),
-            (_, Some(error), _) => Outcome::Trouble(error.to_string()),
-            (_, _, Some(trouble)) => Outcome::Trouble(trouble),
-            _ if self.stored == self.files.len() => return Finish::Done,
-            _ => Outcome::Again,
+    /// FETCH-54: what did not come is left to another hub, if there is one that is fit: its lane finds
+    /// it in the catalog. Otherwise the job stays and is tried again.
+    fn finish(mut self, ended: Ended) -> Finish {
+        let now = self.receiver.hub.clock.now();
+        if let Some(error) = self.failed.take() {
+            return Outcome::Own(error.to_string()).for_job(self.receiver, false);
+        }
+        let missing = || self.files.iter().filter(|file| !self.whole.contains(&file.id));
+        let outcome = match (ended, self.trouble.take()) {
+            (Ended::Failed(error), _) => Outcome::Failed(error),
+            (_, Some(trouble)) => Outcome::Trouble(trouble),
+            _ if missing().next().is_none() => return Finish::Done,
+            _ => return Finish::Release,
         };
-        outcome.for_job(self.receiver)
+        self.receiver.avoid(self.site, &self.vain, now);
+        let fit = |file: &Data| {
+            let sites = self.sources.get(&file.id).into_iter().flatten();
+            let mut others = sites.filter(|site| **site != self.site);
+            others.any(|site| self.receiver.is_fit(*site, file.id, now))
+        };
+        if missing().any(fit) {
+            tracing::debug!(site = self.site, "another hub is asked for what did not come");
+            self.receiver.hub.tell_receiver();
+            return Finish::Done;
+        }
+        outcome.for_job(self.receiver, false)
     }
 }
 
@@ -224,5 +261,6 @@ impl Taker for Bundle<'_> {
         tracing::warn!(file = name, %code, text, "the origin refuses a file");
         let kind = if code.retry() == Retry::Never { "for good" } else { "for now" };
         self.trouble = Some(format!("the origin refuses a file {kind}: {code}"));
+        self.vain.extend(self.files.get(item as usize).map(|file| file.id));
     }
 }

@@ -1,6 +1,6 @@
 //! Fetches ranges of larger files by chunk-requests.
 //!
-//! Spec: FETCH-2, FETCH-6, FETCH-8.
+//! Spec: FETCH-2, FETCH-6, FETCH-8, FETCH-54.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,13 +9,14 @@ use bytes::Bytes;
 use zotferry_protocol::ids::ChunkNo;
 use zotferry_protocol::manifest::{ChunkRange, Manifest};
 use zotferry_protocol::packets::{ChunkItem, ChunkRequest, MAX_CHUNKS_ASKED, MAX_ITEMS};
-use zotferry_protocol::refusal::CodeNumber;
+use zotferry_protocol::refusal::{CodeNumber, Retry};
 
 use super::exchange::{Ended, Exchange, Expected, Taker};
 use super::file::ActiveFile;
 use super::outcome::{Run, finish};
 use super::sink::{Found, Piece, Sink};
 use super::{Receiver, ReceiverError};
+use crate::catalog::SiteNo;
 use crate::hub::CallError;
 use crate::queue::{Finish, Job};
 
@@ -28,17 +29,43 @@ pub(super) struct Part {
 
 /// Serves some leased jobs with one request, and ends their leases.
 pub(super) async fn fetch(receiver: Arc<Receiver>, mut run: Run, jobs: Vec<Job>) {
-    let (parts, homeless) = group(&receiver, jobs);
+    let site = run.site();
+    let (parts, homeless) = group(&receiver, site, jobs);
     let mut finished: Vec<(u64, Finish)> =
         homeless.into_iter().map(|id| (id, Finish::Release)).collect();
     let (outcome, refused) = ask(&receiver, &mut run, &parts).await;
+    // What the hub is worth is known before its files are asked for again.
+    drop(run);
     for part in &parts {
-        let unserved = part.file.ended(&part.ranges, &part.jobs);
+        let unserved = part.file.ended(site, &part.ranges, &part.jobs);
         let outcome = refused.get(&part.file.id()).unwrap_or(&outcome);
-        finished.extend(unserved.into_iter().map(|id| (id, outcome.for_job(&receiver))));
+        let finish = outcome.of_file(&receiver, &part.file, site);
+        finished.extend(unserved.into_iter().map(|id| (id, finish.clone())));
     }
     if let Err(error) = receiver.end(finished).await {
         tracing::error!(%error, "leases could not be ended; they end with this process");
+    }
+}
+
+/// Asks for chunks that somebody waits for, as [`ActiveFile::ask_now`] gave them; says why they did
+/// not all come.
+pub(super) async fn fetch_now(
+    receiver: &Arc<Receiver>,
+    mut run: Run,
+    file: Arc<ActiveFile>,
+    ranges: Vec<ChunkRange>,
+) -> Result<(), String> {
+    let site = run.site();
+    let part = Part { file, jobs: Vec::new(), ranges };
+    let (outcome, refused) = ask(receiver, &mut run, std::slice::from_ref(&part)).await;
+    drop(run);
+    part.file.ended(site, &part.ranges, &[]);
+    let outcome = refused.get(&part.file.id()).unwrap_or(&outcome);
+    outcome.of_file(receiver, &part.file, site);
+    match outcome {
+        Outcome::Again => Ok(()),
+        Outcome::Failed(error) => Err(error.to_string()),
+        Outcome::Refused(text) | Outcome::Trouble(text) | Outcome::Own(text) => Err(text.clone()),
     }
 }
 
@@ -48,23 +75,49 @@ pub(super) enum Outcome {
     Again,
     /// It failed.
     Failed(CallError),
-    /// Bytes that did not match, an item that was refused, or a disk that would not write.
+    /// The origin gives nothing of it.
+    Refused(String),
+    /// Bytes that did not match, or none.
     Trouble(String),
+    /// A disk of this hub would not write.
+    Own(String),
 }
 
 impl Outcome {
-    pub(super) fn for_job(&self, receiver: &Receiver) -> Finish {
+    /// What a hub's answer means for the jobs of a file. FETCH-54: while another hub is fit nothing
+    /// waits for this one.
+    pub(super) fn of_file(&self, receiver: &Receiver, file: &ActiveFile, site: SiteNo) -> Finish {
+        if self.is_about_the_content() {
+            file.refused_by(site);
+        }
+        self.for_job(receiver, file.elsewhere(receiver, site))
+    }
+
+    /// The same where it is known whether another hub is fit.
+    pub(super) fn for_job(&self, receiver: &Receiver, elsewhere: bool) -> Finish {
+        let retry = |reason: &String| Finish::Retry { reason: reason.clone(), not_before: None };
         match self {
             Self::Again => Finish::Release,
+            Self::Own(reason) => retry(reason),
+            _ if elsewhere => Finish::Release,
             Self::Failed(error) => finish(error, receiver.hub.clock.now()),
-            Self::Trouble(reason) => Finish::Retry { reason: reason.clone(), not_before: None },
+            Self::Refused(reason) | Self::Trouble(reason) => retry(reason),
+        }
+    }
+
+    /// Whether the hub has the content no more, or not yet.
+    fn is_about_the_content(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Failed(CallError::Refused { code, .. }) => code.retry() != Retry::Later,
+            _ => false,
         }
     }
 
     /// What the sink found, where the exchange itself went well.
     pub(super) fn of(found: &Found) -> Self {
         match &found.failed {
-            Some(error) => Self::Trouble(format!("this hub could not write: {error}")),
+            Some(error) => Self::Own(format!("this hub could not write: {error}")),
             None if found.bad > 0 => {
                 Self::Trouble(format!("{} chunks with wrong bytes", found.bad))
             }
@@ -74,7 +127,7 @@ impl Outcome {
 }
 
 /// Jobs by file, each file's chunks marked as asked; and the jobs of files that are not in hand.
-fn group(receiver: &Receiver, jobs: Vec<Job>) -> (Vec<Part>, Vec<u64>) {
+fn group(receiver: &Receiver, site: SiteNo, jobs: Vec<Job>) -> (Vec<Part>, Vec<u64>) {
     let mut parts: Vec<Part> = Vec::new();
     let mut homeless = Vec::new();
     for job in jobs {
@@ -88,7 +141,7 @@ fn group(receiver: &Receiver, jobs: Vec<Job>) -> (Vec<Part>, Vec<u64>) {
         }
     }
     for part in &mut parts {
-        part.ranges = part.file.ask(&part.jobs);
+        part.ranges = part.file.ask(site, &part.jobs);
     }
     (parts, homeless)
 }
@@ -106,8 +159,7 @@ async fn ask(
         return (Outcome::Again, none());
     }
     let hub = &receiver.hub;
-    let (peer, channel) = match hub.peer_and_channel(first.file.site(), first.file.channel()).await
-    {
+    let (peer, channel) = match hub.peer_and_channel(run.site(), first.file.channel()).await {
         Ok(found) => found,
         Err(error) => {
             run.fails(&error);
@@ -115,14 +167,17 @@ async fn ask(
         }
     };
     let wanted: Vec<i64> = files.iter().map(|file| file.id()).collect();
-    let mut taker = ToSink { sink: Sink::start(hub, files), refused: Vec::new() };
+    let mut taker = ToSink { sink: Sink::start(hub, files, run.site()), refused: Vec::new() };
     let request = ChunkRequest { items };
     let exchange = Exchange { hub, peer, channel: &channel, request, expected };
     let ended = exchange.run(run, &mut taker).await;
     let found = taker.sink.finish().await;
+    if found.bad > 0 {
+        run.lied();
+    }
     let refused = taker.refused.into_iter().filter_map(|(item, text)| {
         // REF-5: frames are not signed, so whatever one says ends nothing.
-        Some((*wanted.get(item as usize)?, Outcome::Trouble(text)))
+        Some((*wanted.get(item as usize)?, Outcome::Refused(text)))
     });
     let outcome = match ended {
         Ended::Failed(error) => Outcome::Failed(error),

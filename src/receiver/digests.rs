@@ -1,7 +1,8 @@
 //! Manifest pages: from the storage, or else from the origin, verified before they count.
 //!
-//! Spec: FETCH-50, FETCH-53, FILE-9, FILE-12.
+//! Spec: FETCH-50, FETCH-53, FETCH-54, FILE-9, FILE-12.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use zotferry_protocol::transfer::Input;
 
 use super::file::ActiveFile;
 use super::{Receiver, reuse};
+use crate::catalog::SiteNo;
 use crate::hub::CallError;
 
 /// The longest pause between attempts, in ms.
@@ -21,13 +23,15 @@ const LONGEST: u64 = 60_000;
 /// Gets a page for a file, however often it takes, while the file is in hand. A hub that comes back
 /// is asked at once.
 pub(super) fn fetch(receiver: &Arc<Receiver>, file: &Arc<ActiveFile>, page: u32) {
-    let file = Arc::clone(file);
+    let (file, asking) = (Arc::clone(file), Arc::clone(receiver));
     receiver.tasks.spawn(async move {
         let mut pause = 500;
+        let mut vain = BTreeSet::new();
         while !file.is_over() {
             let comeback = file.hub.comebacks.notified();
+            let site = file.pick(&asking, &vain);
             let obtained = tokio::select! {
-                obtained = obtain(&file, page) => obtained,
+                obtained = obtain(&file, page, site) => obtained,
                 () = file.leaving() => break,
             };
             match obtained {
@@ -42,6 +46,12 @@ pub(super) fn fetch(receiver: &Arc<Receiver>, file: &Arc<ActiveFile>, page: u32)
                     tracing::info!(file = %file.name(), page, %error, "a manifest page is not to be had yet");
                 }
             }
+            // FETCH-54: the next hub at once; a pause when each was asked in vain.
+            vain.extend(site);
+            if file.pick(&asking, &vain).is_some() {
+                continue;
+            }
+            vain.clear();
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(pause)) => {}
                 () = comeback => {}
@@ -53,7 +63,11 @@ pub(super) fn fetch(receiver: &Arc<Receiver>, file: &Arc<ActiveFile>, page: u32)
     });
 }
 
-async fn obtain(file: &Arc<ActiveFile>, page: u32) -> Result<Vec<Digest>, CallError> {
+async fn obtain(
+    file: &Arc<ActiveFile>,
+    page: u32,
+    site: Option<SiteNo>,
+) -> Result<Vec<Digest>, CallError> {
     let data = &file.data;
     if let (Some(digests), 0) = (&data.digests, page) {
         return keep(file, page, digests.clone()).await;
@@ -63,7 +77,8 @@ async fn obtain(file: &Arc<ActiveFile>, page: u32) -> Result<Vec<Digest>, CallEr
     if let Ok(Ok(Some(digests))) = kept {
         return Ok(digests);
     }
-    let digests = ask(file, page).await?;
+    let site = site.ok_or_else(|| CallError::Local("no clone has the file".into()))?;
+    let digests = ask(file, page, site).await?;
     keep(file, page, digests).await
 }
 
@@ -84,9 +99,9 @@ async fn keep(
     }
 }
 
-async fn ask(file: &Arc<ActiveFile>, page: u32) -> Result<Vec<Digest>, CallError> {
+async fn ask(file: &Arc<ActiveFile>, page: u32, site: SiteNo) -> Result<Vec<Digest>, CallError> {
     let (hub, data) = (&file.hub, &file.data);
-    let (peer, channel) = hub.peer_and_channel(file.site(), data.channel).await?;
+    let (peer, channel) = hub.peer_and_channel(site, data.channel).await?;
     let item = ManifestItem {
         resource: data.hash.clone(),
         role: data.role,

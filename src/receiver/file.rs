@@ -5,11 +5,12 @@
 //! Invariant: a job is done in the same batch that records its chunks as held, after the sync.
 //! Spec: FETCH-31 to FETCH-37, SYNC-10.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use zotferry_protocol::ids::{ChunkNo, Digest};
 use zotferry_protocol::manifest::ChunkRange;
@@ -17,11 +18,12 @@ use zotferry_protocol::transfer::{
     HeldBits, Input, Output, Ticket, Transfer, TransferConfig, Verdict,
 };
 
+use super::sources::Sources;
 use super::{Receiver, ReceiverError, digests, lock};
-use crate::catalog::Data;
+use crate::catalog::{Data, SiteNo};
 use crate::chunker::{Assembly, ChunkSink, ChunkerError, FilledChunk};
 use crate::hub::{Capability, Hub};
-use crate::queue::{Finish, HeldPage, Job, Lane, NewJob, Task};
+use crate::queue::{Finish, HeldPage, Lane, NewJob, Task};
 use crate::storage::StorageError;
 
 /// Jobs into which a file is cut at least, so that many connections find work.
@@ -34,18 +36,28 @@ pub struct ActiveFile {
     /// Its row.
     pub(super) data: Data,
     pub(super) hub: Arc<Hub>,
-    site: i64,
+    /// Who has it.
+    pub(super) sources: Mutex<Sources>,
     pub(super) transfer: Mutex<Transfer>,
     /// None while one that was given up is replaced.
     pub(super) assembly: Mutex<Option<Arc<Assembly>>>,
     /// Jobs whose chunks were all written and wait to be durable.
-    parked: Mutex<Vec<(u64, ChunkRange)>>,
+    pub(super) parked: Mutex<Vec<(u64, ChunkRange)>>,
     /// Rings when the transfer has something to do.
-    bell: Notify,
-    pub(super) capability: Mutex<Option<Capability>>,
-    requests: AtomicU32,
-    asked: AtomicU64,
-    range: u32,
+    pub(super) bell: Notify,
+    /// Tells those who read that something changed.
+    changed: watch::Sender<()>,
+    /// Signed stream-requests, by hub.
+    pub(super) capabilities: Mutex<HashMap<SiteNo, Capability>>,
+    pub(super) requests: AtomicU32,
+    pub(super) asked: AtomicU64,
+    /// Bytes that came, whatever became of them.
+    pub(super) came: AtomicU64,
+    pub(super) range: u32,
+    /// How many read it while it comes.
+    pub(super) readers: AtomicU32,
+    /// Its channel rests: only those who read it ask.
+    resting: AtomicBool,
     /// Cancelled when the file leaves the hand: whole, unwanted, resting, or because the hub stops.
     pub(super) leave: CancellationToken,
     unwanted: AtomicBool,
@@ -66,12 +78,19 @@ pub struct FileProgress {
     pub held: u64,
     /// Requests in flight.
     pub requests: u32,
+    /// Hubs that they are addressed to.
+    pub origins: u32,
+    /// People who read it while it comes.
+    pub readers: u32,
 }
 
 impl ActiveFile {
-    /// Opens or continues the partial file of a wanted content. Blocking.
-    pub(super) fn open(hub: &Arc<Hub>, data: Data) -> Result<Arc<Self>, ChunkerError> {
-        let site = data.site.unwrap_or(0);
+    /// Opens or continues the partial file of a wanted content that these hubs have. Blocking.
+    pub(super) fn open(
+        hub: &Arc<Hub>,
+        data: Data,
+        sites: &[SiteNo],
+    ) -> Result<Arc<Self>, ChunkerError> {
         let chunks = zotferry_protocol::manifest::Manifest::of(data.size)?.chunks();
         let range = (chunks / JOBS).clamp(1, MAX_RANGE);
         let config = TransferConfig { range, ..TransferConfig::default() };
@@ -84,23 +103,29 @@ impl ActiveFile {
             let forgotten = hub.queue.forget(data.id).map_err(std::io::Error::other);
             forgotten.map_err(StorageError::io("forgetting a partial file that is gone"))?;
         }
-        let lane = Lane { channel: data.channel, site };
+        let lane = Lane { channel: data.channel, site: Lane::ANY };
         let moved = hub.queue.keep_to(&lane, &[data.id]).map_err(std::io::Error::other);
-        moved.map_err(StorageError::io("asking another hub for a file"))?;
+        moved.map_err(StorageError::io("taking a file in hand"))?;
         for queued in hub.queue.window(data.id) {
             transfer.handle(hub.clock.now(), Input::Queued(queued));
         }
+        let mut sources = Sources::default();
+        sources.set(sites);
         Ok(Arc::new(Self {
             hub: Arc::clone(hub),
-            site,
+            sources: Mutex::new(sources),
             transfer: Mutex::new(transfer),
             assembly: Mutex::new(Some(assembly)),
             parked: Mutex::default(),
             bell: Notify::new(),
-            capability: Mutex::default(),
+            changed: watch::Sender::new(()),
+            capabilities: Mutex::default(),
             requests: AtomicU32::new(0),
             asked: AtomicU64::new(0),
+            came: AtomicU64::new(0),
             range,
+            readers: AtomicU32::new(0),
+            resting: AtomicBool::new(false),
             leave: hub.stop.child_token(),
             unwanted: AtomicBool::new(false),
             data,
@@ -109,10 +134,6 @@ impl ActiveFile {
 
     pub(super) fn id(&self) -> i64 {
         self.data.id
-    }
-
-    pub(super) fn site(&self) -> i64 {
-        self.site
     }
 
     pub(super) fn channel(&self) -> i64 {
@@ -124,9 +145,38 @@ impl ActiveFile {
         format!("{}/{}", self.data.hash, self.data.role)
     }
 
-    /// Whether it can be asked for: no digests are missing, and it stays in hand.
+    /// Whether its jobs can be served: no digests are missing, and it stays in hand.
     pub(super) fn ready(&self) -> bool {
-        !self.is_over() && lock(&self.transfer).is_proven()
+        !self.is_over() && !self.resting.load(Relaxed) && lock(&self.transfer).is_proven()
+    }
+
+    /// Whether somebody reads it.
+    pub(super) fn is_read(&self) -> bool {
+        self.readers.load(Relaxed) > 0
+    }
+
+    /// Its channel rests, or goes on: a file that somebody reads stays in hand for the reader alone.
+    pub(super) fn rest(&self, rests: bool) {
+        self.resting.store(rests, Relaxed);
+        if rests && !self.is_read() {
+            self.let_go(false);
+        }
+    }
+
+    /// Whether its channel rests.
+    pub(super) fn rests(&self) -> bool {
+        self.resting.load(Relaxed)
+    }
+
+    /// Something about it changed: the transfer goes on, and those who read look again.
+    pub(super) fn news(&self) {
+        self.bell.notify_one();
+        self.changed.send_replace(());
+    }
+
+    /// Rings at every change.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Whether it leaves the hand.
@@ -144,24 +194,7 @@ impl ActiveFile {
     pub(super) fn let_go(&self, unwanted: bool) {
         self.unwanted.store(unwanted, Relaxed);
         self.leave.cancel();
-    }
-
-    /// Whether nothing is asked for at present.
-    pub(super) fn rests(&self) -> bool {
-        self.requests.load(Relaxed) == 0
-    }
-
-    /// Bytes that are neither here nor asked for.
-    pub(super) fn unasked(&self) -> u64 {
-        let held = lock(&self.transfer).progress().bytes_held;
-        self.data.size.saturating_sub(held).saturating_sub(self.asked.load(Relaxed))
-    }
-
-    /// Number of jobs that make about so many bytes.
-    pub(super) fn jobs_for(&self, bytes: u64) -> usize {
-        let chunk = u64::from(lock(&self.transfer).manifest().chunk_size());
-        let job = chunk * u64::from(self.range);
-        usize::try_from((bytes / job).clamp(1, 256)).unwrap_or(1)
+        self.news();
     }
 
     pub(super) fn progress(&self) -> FileProgress {
@@ -172,53 +205,9 @@ impl ActiveFile {
             size: self.data.size,
             held: lock(&self.transfer).progress().bytes_held,
             requests: self.requests.load(Relaxed),
+            origins: lock(&self.sources).asked(),
+            readers: self.readers.load(Relaxed),
         }
-    }
-
-    /// What of some jobs' ranges is to be asked for now; marked as asked until [`Self::ended`].
-    pub(super) fn ask(&self, jobs: &[Job]) -> Vec<ChunkRange> {
-        let now = self.hub.clock.now();
-        let mut transfer = lock(&self.transfer);
-        let mut wanted = Vec::new();
-        let mut bytes = 0;
-        // One job after the other: two of them may name the same chunk.
-        for job in jobs.iter().filter_map(|job| job.task.chunks()) {
-            for range in transfer.wanted(job) {
-                bytes += transfer.manifest().bytes(range);
-                transfer.handle(now, Input::Leased(range));
-                wanted.push(range);
-            }
-        }
-        self.asked.fetch_add(bytes, Relaxed);
-        self.requests.fetch_add(1, Relaxed);
-        wanted
-    }
-
-    /// The request is over: what did not come may be asked for again. Returns the jobs that are
-    /// not served by it, whose leases the caller ends; the others end when their chunks are durable.
-    pub(super) fn ended(&self, asked: &[ChunkRange], jobs: &[Job]) -> Vec<u64> {
-        let now = self.hub.clock.now();
-        let mut transfer = lock(&self.transfer);
-        let mut bytes = 0;
-        for &range in asked {
-            bytes += transfer.manifest().bytes(range);
-            transfer.handle(now, Input::Ended { range, queued: true });
-        }
-        self.asked.fetch_sub(bytes, Relaxed);
-        self.requests.fetch_sub(1, Relaxed);
-        let mut parked = lock(&self.parked);
-        let mut unserved = Vec::new();
-        for job in jobs {
-            let Some(range) = job.task.chunks() else { continue };
-            if transfer.has_come(range) {
-                parked.push((job.id, range));
-            } else {
-                unserved.push(job.id);
-            }
-        }
-        drop((transfer, parked));
-        self.bell.notify_one();
-        unserved
     }
 
     /// Where a chunk's bytes go; `None` when it cannot be received now.
@@ -229,9 +218,9 @@ impl ActiveFile {
             .ok()
     }
 
-    /// Judges a chunk that came whole.
-    pub(super) fn receive(&self, chunk: ChunkNo, digest: &Digest) -> Verdict {
-        lock(&self.transfer).receive(chunk, digest, self.site)
+    /// Judges a chunk that came whole from a hub.
+    pub(super) fn receive(&self, chunk: ChunkNo, digest: &Digest, from: SiteNo) -> Verdict {
+        lock(&self.transfer).receive(chunk, digest, from)
     }
 
     /// Writes a chunk whose verdict was to write it.
@@ -250,7 +239,7 @@ impl ActiveFile {
         let mut transfer = lock(&self.transfer);
         inputs.into_iter().for_each(|input| transfer.handle(now, input));
         drop(transfer);
-        self.bell.notify_one();
+        self.news();
     }
 
     pub(super) fn assembly(&self) -> Option<Arc<Assembly>> {
@@ -361,7 +350,7 @@ impl ActiveFile {
     }
 
     async fn enqueue(&self, ranges: &[ChunkRange]) -> Result<(), ReceiverError> {
-        let lane = Lane { channel: self.data.channel, site: self.site };
+        let lane = Lane { channel: self.data.channel, site: Lane::ANY };
         let jobs: Vec<NewJob> = ranges
             .iter()
             .map(|range| NewJob {

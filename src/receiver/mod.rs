@@ -1,39 +1,44 @@
 //! Fetches what this hub's channels want: from the catalog into the queue, from the queue into
 //! requests, from answers into the storage.
 //!
-//! Owns: which files are being filled, how hard each origin is asked. Not here: what a transfer
-//! does next (the protocol's `transfer`), bytes on disk (`chunker`), jobs on disk (`queue`).
+//! Owns: which files are being filled, which hub is asked for what, and how hard. Not here: what a
+//! transfer does next (the protocol's `transfer`), bytes on disk (`chunker`), jobs on disk (`queue`).
 //! Invariant: a job ends when what it fetched is durable, and not before; whatever dies in between
 //! is asked for again, and only that.
-//! Spec: FETCH-1 to FETCH-6, FETCH-31 to FETCH-37, FETCH-40 to FETCH-46, STREAM-8.
+//! Spec: FETCH-1 to FETCH-6, FETCH-31 to FETCH-37, FETCH-40 to FETCH-46, FETCH-54, STREAM-8, SYNC-11.
 
+mod asking;
 mod bundle;
 mod chunks;
 mod complete;
 mod digests;
 mod exchange;
 mod file;
+mod hands;
 mod origin;
 mod outcome;
+mod reader;
 mod reading;
 mod refill;
 mod reuse;
 mod sink;
+mod sources;
 mod stream;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use zotferry_protocol::ids::Millis;
 
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, SiteNo};
 use crate::chunker::ChunkerError;
 use crate::hub::{CallError, Hub};
-use crate::queue::{Job, Kind, Lane, QueueError, Task};
+use crate::queue::{Job, Kind, Lane, Queue, QueueError, Task};
 use crate::storage::StorageError;
 pub use file::{ActiveFile, FileProgress};
 use origin::Origin;
@@ -69,7 +74,17 @@ pub enum ReceiverError {
 pub struct Receiver {
     hub: Arc<Hub>,
     files: Mutex<HashMap<i64, Arc<ActiveFile>>>,
-    origins: Mutex<HashMap<i64, Arc<Origin>>>,
+    /// Contents that are in hand, or about to be, or in a bundle in flight.
+    claims: Mutex<HashSet<i64>>,
+    /// Rings when a content arrived, or somebody lets go of one.
+    moved: watch::Sender<()>,
+    origins: Mutex<HashMap<SiteNo, Arc<Origin>>>,
+    /// Origins that did their work again after they had failed.
+    back: Mutex<BTreeSet<SiteNo>>,
+    /// Which hub is not asked for which small content, until when, and for which time.
+    avoided: Mutex<HashMap<(SiteNo, i64), (Millis, u32)>>,
+    /// How many more may read what is not here.
+    readers: Semaphore,
     backlogs: tokio::sync::Mutex<Vec<refill::Backlog>>,
     /// The lanes of the backlogs: none of a channel that rests.
     lanes: Mutex<BTreeSet<Lane>>,
@@ -86,7 +101,12 @@ impl Receiver {
         Arc::new(Self {
             hub,
             files: Mutex::default(),
+            claims: Mutex::default(),
+            moved: watch::Sender::new(()),
             origins: Mutex::default(),
+            back: Mutex::default(),
+            avoided: Mutex::default(),
+            readers: Semaphore::new(reading::READERS),
             backlogs: tokio::sync::Mutex::default(),
             lanes: Mutex::default(),
             passed_over: AtomicBool::new(false),
@@ -119,6 +139,7 @@ impl Receiver {
 
     /// Fills the queue, starts what may start, and says how long to rest, in ms.
     async fn round(self: &Arc<Self>) -> Result<u64, ReceiverError> {
+        self.welcome().await?;
         let sites = refill::refill(self).await?;
         for site in sites {
             let origin = self.origin(site);
@@ -151,8 +172,8 @@ impl Receiver {
         Ok(true)
     }
 
-    /// Jobs for one request: one bundle, or ranges of about as many bytes as the pacer says. A
-    /// stream is of one file, so its ranges are.
+    /// FETCH-57: jobs for one request: ranges that somebody waits for, or one bundle, or other ranges, of about
+    /// as many bytes as the pacer says. A stream is of one file, so its ranges are.
     async fn lease(
         &self,
         origin: &Origin,
@@ -160,13 +181,24 @@ impl Receiver {
         streaming: bool,
     ) -> Result<Vec<Job>, ReceiverError> {
         let all: Vec<Arc<ActiveFile>> = lock(&self.files).values().cloned().collect();
-        let mine: Vec<_> = all.iter().filter(|f| f.site() == origin.site && f.ready()).collect();
-        let bytes = origin.request_bytes(mine.iter().map(|file| file.unasked()).sum());
-        let open: Vec<(i64, usize)> =
-            mine.iter().map(|file| (file.id(), file.jobs_for(bytes))).collect();
+        let mine = |f: &&Arc<ActiveFile>| f.ready() && f.may_ask(self, origin.site);
+        let mine: Vec<_> = all.iter().filter(mine).collect();
+        let bytes = origin.request_bytes(mine.iter().map(|file| file.share(self)).sum());
+        // Who failed is tried again with little.
+        let doubt = |f: &ActiveFile| origin.in_doubt() && f.elsewhere(self, origin.site);
+        let jobs = |file: &ActiveFile| if doubt(file) { 1 } else { file.jobs_for(bytes) };
+        let open = |read: bool| -> Vec<(i64, usize)> {
+            let some = mine.iter().filter(|file| file.is_read() == read);
+            some.map(|file| (file.id(), jobs(file))).collect()
+        };
+        let (read, others) = (open(true), open(false));
         let lanes = lock(&self.lanes).clone();
         let (queue, site) = (Arc::clone(&self.hub.queue), origin.site);
         let leasing = move || -> Result<Vec<Job>, QueueError> {
+            let jobs = ranges(&*queue, now, &read, streaming)?;
+            if !jobs.is_empty() {
+                return Ok(jobs);
+            }
             let bundle = |lane: &Lane, task: &Task| {
                 lane.site == site && task.kind() == Kind::Bundle && lanes.contains(lane)
             };
@@ -174,27 +206,28 @@ impl Receiver {
             if !jobs.is_empty() {
                 return Ok(jobs);
             }
-            let of = |task: &Task, file: i64| task.kind() == Kind::Range && task.wanted() == [file];
-            if !streaming {
-                let limit = open.iter().map(|(_, jobs)| *jobs).max().unwrap_or(1);
-                let any = |lane: &Lane, task: &Task| {
-                    lane.site == site && open.iter().any(|(file, _)| of(task, *file))
-                };
-                return queue.lease(now, &any, limit);
-            }
-            for (file, limit) in open {
-                let one = |lane: &Lane, task: &Task| lane.site == site && of(task, file);
-                let jobs = queue.lease(now, &one, limit)?;
-                if !jobs.is_empty() {
-                    return Ok(jobs);
-                }
-            }
-            Ok(Vec::new())
+            ranges(&*queue, now, &others, streaming)
         };
         Ok(tokio::task::spawn_blocking(leasing).await??)
     }
 
-    fn origin(&self, site: i64) -> Arc<Origin> {
+    /// An origin did its work again after it had failed.
+    fn is_back(&self, site: SiteNo) {
+        lock(&self.back).insert(site);
+        self.hub.work.notify_one();
+    }
+
+    /// QUEUE-15: what waits for those that are back may be tried now.
+    async fn welcome(&self) -> Result<(), ReceiverError> {
+        let back = std::mem::take(&mut *lock(&self.back));
+        for site in back {
+            self.hub.wake(site).await?;
+            self.hub.news.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn origin(&self, site: SiteNo) -> Arc<Origin> {
         let transfer = &self.hub.config.transfer;
         let mut origins = lock(&self.origins);
         Arc::clone(origins.entry(site).or_insert_with(|| Arc::new(Origin::new(site, transfer))))
@@ -215,8 +248,30 @@ impl Receiver {
     /// Ends what is being fetched for a channel: its jobs stay in the queue, its bytes on disk.
     pub fn drop_channel(&self, channel: i64) {
         let files = lock(&self.files);
-        files.values().filter(|f| f.channel() == channel).for_each(|file| file.let_go(false));
+        files.values().filter(|f| f.channel() == channel).for_each(|file| file.rest(true));
     }
+}
+
+/// Due ranges of some files, of each at most so many.
+fn ranges(
+    queue: &dyn Queue,
+    now: Millis,
+    open: &[(i64, usize)],
+    streaming: bool,
+) -> Result<Vec<Job>, QueueError> {
+    let of = |task: &Task, file: i64| task.kind() == Kind::Range && task.wanted() == [file];
+    if !streaming {
+        let limit = open.iter().map(|(_, jobs)| *jobs).max().unwrap_or(1);
+        let any = |_: &Lane, task: &Task| open.iter().any(|(file, _)| of(task, *file));
+        return queue.lease(now, &any, limit);
+    }
+    for (file, limit) in open {
+        let jobs = queue.lease(now, &|_, task| of(task, *file), *limit)?;
+        if !jobs.is_empty() {
+            return Ok(jobs);
+        }
+    }
+    Ok(Vec::new())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,15 +1,20 @@
-//! One hub that is asked for bytes: how hard, and whether by stream.
+//! One hub that is asked for bytes: how hard, whether by stream, and whether it does its work.
 //!
-//! Owns: the pacer and the path policy of one origin. Not here: the policies themselves (protocol).
+//! Owns: the pacer, the path policy and the health of one origin. Not here: the policies themselves
+//! (protocol), which files it has (`sources`).
+//! Spec: FETCH-54.
 
 use std::sync::Mutex;
 
 use zotferry_protocol::ids::Millis;
-use zotferry_protocol::pacing::{Event, Pacer, PacingConfig};
+use zotferry_protocol::pacing::{Backoff, Event, How, Pacer, PacingConfig};
 use zotferry_protocol::path::{StreamEvent, StreamPath};
 
 use super::lock;
 use crate::config::Transfer;
+
+/// How long others are asked in the place of a hub that failed.
+const LEFT: Backoff = Backoff { base: 1000, max: 60_000 };
 
 /// What was learnt about one origin since the start of the process.
 pub(super) struct Origin {
@@ -17,6 +22,18 @@ pub(super) struct Origin {
     pub(super) site: i64,
     pacer: Mutex<Pacer>,
     path: Mutex<StreamPath>,
+    health: Mutex<Health>,
+}
+
+/// How its requests end.
+#[derive(Debug, Default)]
+struct Health {
+    /// Failures since the last success.
+    failures: u32,
+    /// Whether the last failure was that bytes were wrong.
+    lied: bool,
+    /// Until then others are asked, if there are others.
+    left_until: Millis,
 }
 
 impl Origin {
@@ -27,7 +44,7 @@ impl Origin {
             ..PacingConfig::default()
         };
         let pacer = Mutex::new(Pacer::new(pacing));
-        Self { site, pacer, path: Mutex::new(StreamPath::new()) }
+        Self { site, pacer, path: Mutex::new(StreamPath::new()), health: Mutex::default() }
     }
 
     pub(super) fn may_start(&self, now: Millis) -> bool {
@@ -54,6 +71,40 @@ impl Origin {
         pacer.level() > before
     }
 
+    /// Whether it does its work, or has been left alone long enough to be tried again.
+    pub(super) fn is_well(&self, now: Millis) -> bool {
+        lock(&self.health).left_until <= now
+    }
+
+    /// Whether the last thing that it did was to fail.
+    pub(super) fn in_doubt(&self) -> bool {
+        lock(&self.health).failures > 0
+    }
+
+    /// A request ended so; whether that shows that the origin is back after failures.
+    pub(super) fn ended(&self, now: Millis, how: How, bytes: u64, lied: bool) -> bool {
+        let failed = match how {
+            How::Unsent | How::Refused if !lied => return false,
+            How::Done | How::Limit => lied,
+            How::Cut => lied || bytes == 0,
+            _ => true,
+        };
+        let mut health = lock(&self.health);
+        if failed && now < health.left_until {
+            // What fails together counts once.
+            return false;
+        }
+        if failed {
+            health.left_until = now.plus(LEFT.ceiling(health.failures));
+            (health.failures, health.lied) = (health.failures + 1, lied);
+            tracing::debug!(site = self.site, failures = health.failures, "others are asked first");
+            return false;
+        }
+        let back = health.failures > 0 && !health.lied;
+        *health = Health::default();
+        back
+    }
+
     /// Whether streams are to be tried now.
     pub(super) fn streams(&self, now: Millis) -> bool {
         lock(&self.path).allows(now)
@@ -66,5 +117,33 @@ impl Origin {
         if before && !path.allows(now) {
             tracing::info!(site = self.site, ?event, "streams are unavailable; asking for chunks");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FETCH-54: a hub that fails is left for a second, then longer; one success ends that.
+    #[test]
+    fn a_hub_that_fails_is_left_for_a_while() {
+        let origin = Origin::new(1, &Transfer::default());
+        let ends = |at, how| origin.ended(Millis(at), how, 0, false);
+        assert!(!ends(0, How::Refused) && !ends(0, How::Unsent) && !ends(0, How::Done));
+        assert!(origin.is_well(Millis(0)) && !origin.in_doubt());
+        assert!(!ends(10, How::Stalled));
+        assert!(!origin.is_well(Millis(1009)) && origin.is_well(Millis(1010)));
+        assert!(!ends(1010, How::Cut));
+        assert!(!origin.is_well(Millis(3009)) && origin.in_doubt());
+        assert!(ends(3009, How::Done), "it is back");
+        assert!(origin.is_well(Millis(3009)) && !ends(3010, How::Done));
+    }
+
+    /// FETCH-5: so is one whose bytes were wrong, although all of them came.
+    #[test]
+    fn a_hub_that_lies_is_left_for_a_while() {
+        let origin = Origin::new(1, &Transfer::default());
+        assert!(!origin.ended(Millis(0), How::Done, 9, true));
+        assert!(!origin.is_well(Millis(1)));
     }
 }

@@ -14,6 +14,7 @@ use zotferry_protocol::refusal::Retry;
 
 use super::Receiver;
 use super::origin::Origin;
+use crate::catalog::SiteNo;
 use crate::hub::CallError;
 use crate::queue::Finish;
 use crate::transport::TransportError;
@@ -30,6 +31,7 @@ pub(super) struct Run {
     /// Content bytes that came.
     pub(super) bytes: u64,
     how: How,
+    lied: bool,
 }
 
 impl Run {
@@ -42,7 +44,18 @@ impl Run {
             first: true,
             bytes: 0,
             how: How::Unsent,
+            lied: false,
         }
+    }
+
+    /// Some of what came was wrong.
+    pub(super) fn lied(&mut self) {
+        self.lied = true;
+    }
+
+    /// Whom it asks.
+    pub(super) fn site(&self) -> SiteNo {
+        self.origin.site
     }
 
     /// A request of this run is sent (again): its first byte tells the path's delay.
@@ -98,8 +111,11 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let finished = Event::Finished { how: self.how, bytes: self.bytes };
-        self.origin.paced(self.receiver.hub.clock.now(), finished);
+        let (now, how, bytes) = (self.receiver.hub.clock.now(), self.how, self.bytes);
+        self.origin.paced(now, Event::Finished { how, bytes });
+        if self.origin.ended(now, how, bytes, self.lied) {
+            self.receiver.is_back(self.origin.site);
+        }
         self.receiver.hub.work.notify_one();
     }
 }

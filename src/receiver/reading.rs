@@ -1,9 +1,10 @@
 //! Reads a content for somebody who waits for it, also while it is not here yet.
 //!
-//! Owns: one reader's way through a content, in order. Not here: who may read (the callers), HTTP.
+//! Owns: what a reader gets, and in which order the places are tried where the bytes may be. Not here:
+//! a file that comes while it is read (`reader`), who may read (the callers), HTTP.
 //! Invariant: a byte is handed out only after the chunk that it lies in was verified; what a reader
 //! waits for is fetched once, for the reader and for good.
-//! Spec: FETCH-3, FETCH-37.
+//! Spec: FETCH-3, FETCH-37, FETCH-56.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,17 +13,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use super::{Receiver, ReceiverError};
+use super::hands::Begun;
+use super::reader::Reader;
+use super::{ActiveFile, Receiver, ReceiverError};
 use crate::catalog::{CatalogError, Data, DataState};
 use crate::storage::{Content, StorageError, read_exact_at};
 
+/// How many may read what is not here at a time.
+pub(super) const READERS: usize = 64;
 /// Bytes handed out at once.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 /// Pieces that wait for the reader: with the one in hand less than 1 MiB.
 const WAITING: usize = 2;
-/// How long a reader waits while nothing comes.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a content cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,9 @@ pub enum ReadError {
     /// It is not here, and no clone gives it at the moment (HTTP 503).
     #[error("not here yet, and nobody gives it at the moment: {0}")]
     Nobody(String),
+    /// Too many read what is not here (HTTP 503).
+    #[error("too many wait for files that are not here yet")]
+    TooMany,
     /// The hub stops (HTTP 503).
     #[error("the hub stops")]
     Stopping,
@@ -59,11 +66,14 @@ impl ReadError {
         match self {
             Self::Gone => 404,
             Self::OutOfRange(_) => 416,
-            Self::Nobody(_) | Self::Stopping => 503,
+            Self::Nobody(_) | Self::TooMany | Self::Stopping => 503,
             _ => 500,
         }
     }
 }
+
+/// Where pieces go.
+pub(super) type Pieces = mpsc::Sender<Result<Bytes, ReadError>>;
 
 /// Bytes of a content on their way to a reader.
 #[derive(Debug)]
@@ -94,9 +104,10 @@ impl Reading {
 }
 
 impl Receiver {
-    /// Reads bytes of a content of one of this hub's channels, [`Catalog::content_of`] names it:
-    /// what is here from the storage, what is not as it comes from other clones. Returns when the
-    /// first bytes are there, so that an error can still become the status of an answer.
+    /// FETCH-56: reads bytes of a content of one of this hub's channels, [`Catalog::content_of`] names
+    /// it: what is here from the storage or the partial file, what is not as it comes from other
+    /// clones, before anything else that is wanted. Returns when the first bytes are there, so that
+    /// an error can still become the status of an answer.
     ///
     /// [`Catalog::content_of`]: crate::catalog::Catalog::content_of
     pub async fn read(
@@ -118,50 +129,83 @@ impl Receiver {
         Ok(Reading { size: data.size, range, first, pieces })
     }
 
+    /// Hands a range out, from wherever its bytes are at the moment.
     async fn pump(
         self: &Arc<Self>,
         data: &Data,
-        range: Range<u64>,
-        send: &mpsc::Sender<Result<Bytes, ReadError>>,
+        mut range: Range<u64>,
+        send: &Pieces,
     ) -> Result<(), ReadError> {
-        if range.is_empty() {
-            return Ok(());
-        }
-        let content = tokio::select! {
-            here = self.here(data) => here?,
-            () = tokio::time::sleep(PATIENCE) => {
-                return Err(ReadError::Nobody("it did not come in time".into()));
+        let mut waits = None;
+        let mut since = Instant::now();
+        while !range.is_empty() {
+            let mut moved = self.moved.subscribe();
+            if let Some(content) = self.stored(data).await? {
+                let send = send.clone();
+                let handing = move || hand_out(&*content, range, &send);
+                return Ok(tokio::task::spawn_blocking(handing).await?);
             }
-            () = self.hub.stop.cancelled() => return Err(ReadError::Stopping),
-        };
-        let send = send.clone();
-        Ok(tokio::task::spawn_blocking(move || hand_out(&*content, range, &send)).await?)
+            if waits.is_none() {
+                waits = Some(self.readers.try_acquire().map_err(|_| ReadError::TooMany)?);
+            }
+            if let Some(file) = self.in_hand(data).await? {
+                let before = range.start;
+                Reader::new(self, &file, send).hand_out(&mut range).await?;
+                if range.start > before {
+                    since = Instant::now();
+                }
+                continue;
+            }
+            tokio::select! {
+                _ = moved.changed() => {}
+                () = tokio::time::sleep_until(since + self.patience()) => {
+                    return Err(ReadError::Nobody("it did not come in time".into()));
+                }
+                () = send.closed() => return Ok(()),
+                () = self.hub.stop.cancelled() => return Err(ReadError::Stopping),
+            }
+        }
+        Ok(())
     }
 
-    /// The content, as soon as it is in storage.
-    async fn here(&self, data: &Data) -> Result<Box<dyn Content>, ReadError> {
-        loop {
-            let (storage, root) = (Arc::clone(&self.hub.storage), data.root);
-            let found = tokio::task::spawn_blocking(move || storage.open(&root)).await??;
-            if let Some(content) = found {
-                return Ok(content);
-            }
-            let rows = self.hub.catalog.contents(&[data.id]).await?;
-            let wanted = rows.first().is_some_and(|row| row.state != DataState::Superseded);
-            if !wanted {
-                return Err(ReadError::Gone);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    /// How long a reader waits while nothing comes.
+    pub(super) fn patience(&self) -> Duration {
+        2 * Duration::from_secs(self.hub.config.transfer.stall_seconds)
+    }
+
+    /// The content, if it is in storage.
+    async fn stored(&self, data: &Data) -> Result<Option<Box<dyn Content>>, ReadError> {
+        let (storage, root) = (Arc::clone(&self.hub.storage), data.root);
+        Ok(tokio::task::spawn_blocking(move || storage.open(&root)).await??)
+    }
+
+    /// The file in hand, which it now is unless a bundle carries it at this moment.
+    async fn in_hand(self: &Arc<Self>, data: &Data) -> Result<Option<Arc<ActiveFile>>, ReadError> {
+        if self.hub.stop.is_cancelled() {
+            return Err(ReadError::Stopping);
+        }
+        if let Some(file) = self.file_of(&data.root) {
+            return Ok(Some(file));
+        }
+        let row = self.hub.catalog.contents(&[data.id]).await?.pop().ok_or(ReadError::Gone)?;
+        match row.state {
+            DataState::Superseded => return Err(ReadError::Gone),
+            // It may have arrived this very moment.
+            DataState::Present if self.stored(data).await?.is_some() => return Ok(None),
+            DataState::Present => return Err(ReadError::Nobody("its bytes are lost here".into())),
+            DataState::Failed => self.hub.catalog.want_again(row.id).await?,
+            DataState::Wanted => {}
+        }
+        match self.begin(row).await? {
+            Begun::Hand(file) => Ok(Some(file)),
+            Begun::Here | Begun::Busy => Ok(None),
+            Begun::Failed(why) => Err(ReadError::Nobody(why)),
         }
     }
 }
 
 /// Reads a range piece by piece, ahead of the reader by a few.
-fn hand_out(
-    content: &dyn Content,
-    range: Range<u64>,
-    send: &mpsc::Sender<Result<Bytes, ReadError>>,
-) {
+fn hand_out(content: &dyn Content, range: Range<u64>, send: &Pieces) {
     let mut at = range.start;
     while at < range.end {
         let left = usize::try_from(range.end - at).unwrap_or(PIECE);
@@ -169,9 +213,8 @@ fn hand_out(
         let read = read_exact_at(content, at, &mut piece);
         at += piece.len() as u64;
         let failed = read.is_err();
-        if send.blocking_send(read.map(|()| piece.into()).map_err(ReadError::from)).is_err()
-            || failed
-        {
+        let sent = send.blocking_send(read.map(|()| piece.into()).map_err(ReadError::from));
+        if failed || sent.is_err() {
             return;
         }
     }

@@ -1,21 +1,23 @@
 //! From the catalog into the queue: a bounded window of what is wanted.
 //!
-//! Owns: how far ahead the queue is filled. Not here: the order of jobs (the queue), the ranges of a
-//! file (its transfer).
+//! Owns: how far ahead the queue is filled, and which hub's lane gets a small file. Not here: the order
+//! of jobs (the queue), the ranges of a file (its transfer), which files are in hand (`hands`).
 //! Invariant: the queue holds a few thousand files and the window of some large ones, however many
 //! are wanted.
-//! Spec: FETCH-1, QUEUE-2, QUEUE-8.
+//! Spec: FETCH-1, FETCH-54, FETCH-55, SYNC-11, QUEUE-2, QUEUE-8.
+//!
+//! Each hub that has contents of a channel has a lane, and each lane goes through all that its hub
+//! has, in the same order; what stands in another lane is passed over. So several hubs share the work
+//! as each can, and what a hub does not do is taken over by the next.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use super::file::ActiveFile;
 use super::{Receiver, ReceiverError, lock};
-use crate::catalog::{Cursor, Data, DataState, SizeClass, WantedLane};
+use crate::catalog::{Cursor, Data, DataState, SizeClass};
 use crate::queue::{Kind, Lane, NewJob, QueueError, Task};
-use crate::storage::Retry;
 
 /// Files in one bundle: what one request may name.
 const BUNDLE: usize = 256;
@@ -23,13 +25,6 @@ const BUNDLE: usize = 256;
 const BUNDLE_BYTES: u64 = 8 << 20;
 /// Bundles of one lane that are queued at a time.
 const BUNDLES: usize = 16;
-/// Files of more than one chunk that are filled at a time, per lane.
-const FILES: usize = 32;
-/// Beyond so many bytes no further file is begun.
-const FILE_BYTES: u64 = 512 << 20;
-
-/// How long a file rests that could not be begun.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is still to be queued of one lane.
 #[derive(Debug)]
@@ -46,11 +41,11 @@ pub(super) struct Backlog {
 pub(super) async fn refill(receiver: &Arc<Receiver>) -> Result<BTreeSet<i64>, ReceiverError> {
     let mut backlogs = receiver.backlogs.lock().await;
     if receiver.hub.news.swap(false, Relaxed) {
-        let lanes = receiver.hub.catalog.lanes_with_wanted().await?;
-        let others = lanes.iter().filter(|lane| lane.site != receiver.hub.site);
-        *backlogs = others.map(Backlog::fresh).collect();
+        let lanes = receiver.hub.catalog.fetch_lanes(receiver.hub.site).await?;
+        let lanes = lanes.into_iter().map(|(channel, site)| Lane { channel, site });
+        *backlogs = lanes.map(Backlog::fresh).collect();
         *lock(&receiver.lanes) = backlogs.iter().map(|backlog| backlog.lane).collect();
-        let_go(receiver).await?;
+        look_over(receiver).await?;
     }
     for backlog in backlogs.iter_mut() {
         bundles(receiver, backlog).await?;
@@ -60,37 +55,55 @@ pub(super) async fn refill(receiver: &Arc<Receiver>) -> Result<BTreeSet<i64>, Re
 }
 
 impl Backlog {
-    fn fresh(lane: &WantedLane) -> Self {
-        let lane = Lane { channel: lane.channel, site: lane.site };
+    fn fresh(lane: Lane) -> Self {
         Self { lane, small: Some(None), large: Some(None) }
     }
 }
 
-/// Files whose channel rests, whose entry has other content by now, or that another hub announced
-/// while nothing comes from the first leave the hand; the last are taken up again when they have left.
-async fn let_go(receiver: &Receiver) -> Result<(), ReceiverError> {
+/// Looks over what is in hand: files of a channel that rests, that nobody has any more, or whose entry
+/// has other content by now, leave the hand; who has the others may have changed.
+async fn look_over(receiver: &Receiver) -> Result<(), ReceiverError> {
     let files: Vec<Arc<ActiveFile>> = lock(&receiver.files).values().cloned().collect();
     if files.is_empty() {
         return Ok(());
     }
-    let catalog = &receiver.hub.catalog;
+    let (catalog, here) = (&receiver.hub.catalog, receiver.hub.site);
     let ids: Vec<i64> = files.iter().map(|file| file.id()).collect();
     let rows = catalog.contents(&ids).await?;
     let rows: HashMap<i64, &Data> = rows.iter().map(|row| (row.id, row)).collect();
+    let sources = catalog.sources_of(here, &ids).await?;
     let channels = catalog.channels().await?;
+    let mut gained = HashSet::new();
     for file in files {
         let row = rows.get(&file.id());
         let wanted = row.filter(|r| matches!(r.state, DataState::Wanted | DataState::Present));
-        let elsewhere = |row: &Data| row.site != Some(file.site());
-        let moved = |row: &Data| row.state == DataState::Wanted && elsewhere(row) && file.rests();
-        let rests = || channels.iter().any(|c| c.id == file.channel() && c.paused);
-        match wanted {
-            None => file.let_go(true),
-            Some(row) if moved(row) || rests() => file.let_go(false),
-            Some(_) => {}
+        if wanted.is_none() {
+            file.let_go(true);
+            continue;
         }
+        let sites = sources.get(&file.id()).map_or(&[][..], Vec::as_slice);
+        if lock(&file.sources).set(sites) {
+            gained.insert(file.id());
+        }
+        let rests = channels.iter().any(|c| c.id == file.channel() && c.paused);
+        file.rest(rests || sites.is_empty());
     }
-    Ok(())
+    wake(receiver, gained).await
+}
+
+/// Another hub has these files now: what waited, or was given up, is tried there at once.
+async fn wake(receiver: &Receiver, gained: HashSet<i64>) -> Result<(), ReceiverError> {
+    if gained.is_empty() {
+        return Ok(());
+    }
+    let (queue, now) = (Arc::clone(&receiver.hub.queue), receiver.hub.clock.now());
+    let waking = move || -> Result<(), QueueError> {
+        queue.wake(&|lane| lane.site == Lane::ANY, now)?;
+        let theirs = |task: &Task| task.kind() == Kind::Range && gained.contains(&task.wanted()[0]);
+        queue.retry_dead(&|job| theirs(&job.task))?;
+        Ok(())
+    };
+    Ok(tokio::task::spawn_blocking(waking).await??)
 }
 
 /// Small files, many to a job.
@@ -110,6 +123,7 @@ async fn bundles(receiver: &Arc<Receiver>, backlog: &mut Backlog) -> Result<(), 
         };
         after = Some(Cursor::from(last));
         backlog.small = Some(after);
+        let some = receiver.better_asked_here(&backlog.lane, some).await?;
         let fresh = receiver.unqueued(&backlog.lane, some).await?;
         for bundle in split(receiver.without_empty(fresh).await?) {
             jobs.push(NewJob {
@@ -179,113 +193,67 @@ async fn next(
 }
 
 impl Receiver {
-    /// Whether enough files of a lane are being filled.
-    fn hands_full(&self, lane: &Lane) -> bool {
-        let files = lock(&self.files);
-        let mine = files.values().filter(|f| (f.channel(), f.site()) == (lane.channel, lane.site));
-        let (open, bytes) = mine.fold((0, 0), |(n, bytes), file| (n + 1, bytes + file.unasked()));
-        open >= FILES || (open > 0 && bytes >= FILE_BYTES)
+    /// FETCH-54: without the files that another hub has and this one, at present, had better not be
+    /// asked for.
+    async fn better_asked_here(
+        &self,
+        lane: &Lane,
+        files: Vec<Data>,
+    ) -> Result<Vec<Data>, ReceiverError> {
+        let now = self.hub.clock.now();
+        if self.avoids_nothing(lane.site, now) {
+            return Ok(files);
+        }
+        let ids: Vec<i64> = files.iter().map(|file| file.id).collect();
+        let sources = self.hub.catalog.sources_of(self.hub.site, &ids).await?;
+        let better = |id: i64| {
+            let sites = sources.get(&id).map_or(&[][..], Vec::as_slice);
+            sites.iter().any(|site| *site != lane.site && self.is_fit(*site, id, now))
+        };
+        let here = |file: &Data| self.is_fit(lane.site, file.id, now) || !better(file.id);
+        Ok(files.into_iter().filter(here).collect())
     }
 
-    /// Those of a lane's small files that no job of it names. Jobs of other lanes let go of them.
-    async fn unqueued(&self, lane: &Lane, files: Vec<Data>) -> Result<Vec<Data>, ReceiverError> {
-        let (queue, lane) = (Arc::clone(&self.hub.queue), *lane);
+    /// Those of a lane's small files that no job names and nobody sees to. Jobs of lanes whose hub does
+    /// not do its work let go of them, if this one's does.
+    async fn unqueued(
+        self: &Arc<Self>,
+        lane: &Lane,
+        files: Vec<Data>,
+    ) -> Result<Vec<Data>, ReceiverError> {
+        let (receiver, lane, now) = (Arc::clone(self), *lane, self.hub.clock.now());
+        let lanes = lock(&self.lanes).clone();
+        let idle: BTreeSet<Lane> =
+            lanes.iter().filter(|l| !self.origin(l.site).is_well(now)).copied().collect();
         let sorting = move || -> Result<Vec<Data>, QueueError> {
-            let ids: Vec<i64> = files.iter().map(|data| data.id).collect();
-            queue.keep_to(&lane, &ids)?;
-            Ok(files.into_iter().filter(|data| !queue.contains(data.id)).collect())
+            let queue = &receiver.hub.queue;
+            let stuck = |(theirs, dead): &(Lane, bool)| {
+                *dead || !lanes.contains(theirs) || (idle.contains(theirs) && !idle.contains(&lane))
+            };
+            let mut taken_over = Vec::new();
+            for file in &files {
+                let named = queue.named(file.id);
+                if named.iter().any(|(theirs, _)| theirs.site == Lane::ANY) {
+                    receiver.drop_ranges(file.id)?;
+                } else if named.iter().all(|n| n.0 != lane && stuck(n)) && !named.is_empty() {
+                    taken_over.push(file.id);
+                }
+            }
+            queue.keep_to(&lane, &taken_over)?;
+            let claims = lock(&receiver.claims);
+            let free = |data: &Data| !claims.contains(&data.id) && !queue.contains(data.id);
+            Ok(files.into_iter().filter(free).collect())
         };
         Ok(tokio::task::spawn_blocking(sorting).await??)
     }
 
-    /// Empty files need no bytes: they are stored at once.
-    async fn without_empty(&self, files: Vec<Data>) -> Result<Vec<Data>, ReceiverError> {
-        let (empty, rest): (Vec<Data>, Vec<Data>) = files.into_iter().partition(|f| f.size == 0);
-        if let Some(first) = empty.first() {
-            let _until_named = self.hub.storing.read().await;
-            let (storage, root) = (Arc::clone(&self.hub.storage), first.root);
-            let storing = move || storage.put_many(&[(root, bytes::Bytes::new())]);
-            tokio::task::spawn_blocking(storing).await??;
-            let all: Vec<(i64, i64)> = empty.iter().map(|f| (f.id, f.channel)).collect();
-            self.arrived(&all).await?;
-        }
-        Ok(rest)
-    }
-
-    /// Bytes that are in storage already, for whatever channel: nothing is fetched.
-    async fn here_already(&self, data: &Data) -> Result<bool, ReceiverError> {
-        let _until_named = self.hub.storing.read().await;
-        let (storage, root) = (Arc::clone(&self.hub.storage), data.root);
-        if !tokio::task::spawn_blocking(move || storage.contains(&root)).await?? {
-            return Ok(false);
-        }
-        self.hub.metrics.bytes_copied.add(data.size);
-        self.arrived(&[(data.id, data.channel)]).await?;
-        let (queue, wanted) = (Arc::clone(&self.hub.queue), data.id);
-        tokio::task::spawn_blocking(move || queue.forget(wanted)).await??;
-        Ok(true)
-    }
-
-    /// Takes a larger file in hand.
-    async fn begin(self: &Arc<Self>, data: Data) -> Result<(), ReceiverError> {
-        if lock(&self.files).contains_key(&data.id) || self.here_already(&data).await? {
+    /// A small file was in hand for a reader and is no more: it goes by bundle again. Blocking.
+    fn drop_ranges(&self, wanted: i64) -> Result<(), QueueError> {
+        if !lock(&self.claims).insert(wanted) {
             return Ok(());
         }
-        // The same content under two names comes once.
-        if lock(&self.files).values().any(|file| file.data.root == data.root) {
-            self.passed_over.store(true, Relaxed);
-            return Ok(());
-        }
-        let (hub, id) = (Arc::clone(&self.hub), data.id);
-        let opening = tokio::task::spawn_blocking(move || ActiveFile::open(&hub, data)).await?;
-        let file = match opening {
-            Ok(file) => file,
-            Err(error) if error.retry() != Retry::Never => {
-                tracing::warn!(wanted = id, %error, "a file cannot be begun yet");
-                self.look_again();
-                return Ok(());
-            }
-            Err(error) => {
-                tracing::error!(wanted = id, %error, "a file cannot be begun");
-                self.hub.catalog.mark_failed(id, &error.to_string()).await?;
-                return Ok(());
-            }
-        };
-        lock(&self.files).insert(id, Arc::clone(&file));
-        self.tasks.spawn(file.drive(Arc::clone(self)));
-        Ok(())
-    }
-
-    /// A file left the hand. Others of the same content may have waited for it.
-    pub(super) fn forget(&self, wanted: i64) {
-        lock(&self.files).remove(&wanted);
-        if self.passed_over.swap(false, Relaxed) {
-            self.hub.tell_receiver();
-        }
-        self.hub.work.notify_one();
-    }
-
-    /// Looks through the catalog again after a while: something of this hub's own stood in the way.
-    fn look_again(self: &Arc<Self>) {
-        let hub = Arc::clone(&self.hub);
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_AGAIN) => hub.tell_receiver(),
-                () = hub.stop.cancelled() => {}
-            }
-        });
-    }
-
-    /// Contents are durable in storage: the catalog says so, and the other clones hear of it.
-    pub(super) async fn arrived(&self, contents: &[(i64, i64)]) -> Result<(), ReceiverError> {
-        let ids: Vec<i64> = contents.iter().map(|(id, _)| *id).collect();
-        self.hub.catalog.mark_present(&ids).await?;
-        self.hub.metrics.files_committed.add(ids.len() as u64);
-        self.hub.metrics.last_commit_ms.last(self.hub.clock.now());
-        let channels: BTreeSet<i64> = contents.iter().map(|(_, channel)| *channel).collect();
-        for channel in channels {
-            self.hub.report_soon(channel);
-        }
-        Ok(())
+        let dropped = self.hub.queue.forget(wanted);
+        lock(&self.claims).remove(&wanted);
+        dropped
     }
 }

@@ -7,6 +7,7 @@
 //! Spec: FETCH-3, FETCH-4, STREAM-7.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -14,6 +15,7 @@ use zotferry_protocol::ids::ChunkNo;
 use zotferry_protocol::transfer::{Input, Reason, Verdict};
 
 use super::file::ActiveFile;
+use crate::catalog::SiteNo;
 use crate::chunker::ChunkSink;
 use crate::hub::Hub;
 
@@ -48,11 +50,11 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Starts a worker for the files of one request.
-    pub(super) fn start(hub: &Arc<Hub>, files: Vec<Arc<ActiveFile>>) -> Self {
+    /// Starts a worker for the files of one request to a hub.
+    pub(super) fn start(hub: &Arc<Hub>, files: Vec<Arc<ActiveFile>>, from: SiteNo) -> Self {
         let (send, receive) = mpsc::channel(WAITING);
         let hub = Arc::clone(hub);
-        let worker = tokio::task::spawn_blocking(move || work(&hub, &files, receive));
+        let worker = tokio::task::spawn_blocking(move || work(&hub, &files, from, receive));
         Self { send, worker }
     }
 
@@ -70,7 +72,12 @@ impl Sink {
     }
 }
 
-fn work(hub: &Hub, files: &[Arc<ActiveFile>], mut pieces: mpsc::Receiver<Piece>) -> Found {
+fn work(
+    hub: &Hub,
+    files: &[Arc<ActiveFile>],
+    from: SiteNo,
+    mut pieces: mpsc::Receiver<Piece>,
+) -> Found {
     let mut found = Found::default();
     let mut open: Option<(u32, ChunkNo, ChunkSink)> = None;
     while let Some(piece) = pieces.blocking_recv() {
@@ -85,13 +92,14 @@ fn work(hub: &Hub, files: &[Arc<ActiveFile>], mut pieces: mpsc::Receiver<Piece>)
             open = Some((piece.item, piece.chunk, sink));
         }
         let Some((_, _, sink)) = &mut open else { break };
+        file.came.fetch_add(piece.bytes.len() as u64, Relaxed);
         if let Err(error) = sink.push(piece.bytes) {
             found.failed = Some(error.to_string());
             break;
         }
         if sink.missing() == 0
-            && let Some((_, chunk, sink)) = open.take()
-            && let Err(error) = judge(hub, file, chunk, sink, &mut found)
+            && let Some((_, _, sink)) = open.take()
+            && let Err(error) = judge(hub, file, from, sink, &mut found)
         {
             found.failed = Some(error);
             break;
@@ -111,13 +119,13 @@ fn drop_partial(hub: &Hub, open: Option<(u32, ChunkNo, ChunkSink)>) {
 fn judge(
     hub: &Hub,
     file: &Arc<ActiveFile>,
-    chunk: ChunkNo,
+    from: SiteNo,
     sink: ChunkSink,
     found: &mut Found,
 ) -> Result<(), String> {
-    let bytes = u64::from(sink.received());
+    let (chunk, bytes) = (sink.chunk(), u64::from(sink.received()));
     let filled = sink.finish().map_err(|e| e.to_string())?;
-    match file.receive(chunk, filled.digest()) {
+    match file.receive(chunk, filled.digest(), from) {
         Verdict::Write { file: number } => match file.write(filled) {
             Ok(()) => {
                 found.written += 1;
@@ -135,7 +143,8 @@ fn judge(
             if reason == Reason::BadDigest {
                 found.bad += 1;
                 hub.metrics.bad_chunks.one();
-                tracing::warn!(file = %file.name(), chunk = chunk.0, "wrong bytes; asked for again");
+                let name = file.name();
+                tracing::warn!(file = name, chunk = chunk.0, from, "wrong bytes; asked for again");
             }
             Ok(())
         }

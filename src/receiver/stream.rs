@@ -32,10 +32,14 @@ pub(super) async fn fetch(receiver: Arc<Receiver>, mut run: Run, jobs: Vec<Job>)
     match receiver.file(wanted) {
         None => finished.extend(jobs.iter().map(|job| (job.id, Finish::Release))),
         Some(file) => {
-            let asked = file.ask(&jobs);
+            let site = run.site();
+            let asked = file.ask(site, &jobs);
             let outcome = stream(&receiver, &mut run, &file, first_run(&asked)).await;
-            let unserved = file.ended(&asked, &jobs);
-            finished.extend(unserved.into_iter().map(|id| (id, outcome.for_job(&receiver))));
+            // What the hub is worth is known before its files are asked for again.
+            drop(run);
+            let unserved = file.ended(site, &asked, &jobs);
+            let finish = outcome.of_file(&receiver, &file, site);
+            finished.extend(unserved.into_iter().map(|id| (id, finish.clone())));
         }
     }
     if let Err(error) = receiver.end(finished).await {
@@ -63,7 +67,7 @@ async fn stream(
 ) -> Outcome {
     let Some(chunks) = chunks else { return Outcome::Again };
     let hub = &receiver.hub;
-    let found = hub.peer_and_channel(file.site(), file.channel()).await;
+    let found = hub.peer_and_channel(run.site(), file.channel()).await;
     let attempt = match found {
         Ok((mut peer, channel)) => open(hub, run, file, &mut peer, &channel, chunks).await,
         Err(error) => Err(Denied::Call(error)),
@@ -78,6 +82,9 @@ async fn stream(
                 run.origin.path(now, event);
             }
             run.ends(if whole { How::Done } else { How::Cut });
+            if found.bad > 0 {
+                run.lied();
+            }
             match Outcome::of(&found) {
                 Outcome::Again if !whole && found.written == 0 && !hub.stop.is_cancelled() => {
                     Outcome::Trouble("a stream was cut before its first chunk".into())
@@ -149,7 +156,7 @@ async fn open(
         if last || !hub.corrected(peer, refusal).await? {
             return Err(refused(peer, refusal).into());
         }
-        *lock(&file.capability) = None;
+        lock(&file.capabilities).remove(&peer.row);
     }
     Err(Denied::Path(StreamEvent::NoProgress))
 }
@@ -173,7 +180,7 @@ async fn capability(
     peer: &Peer,
     channel: &Channel,
 ) -> Result<Capability, CallError> {
-    if let Some(kept) = lock(&file.capability).clone()
+    if let Some(kept) = lock(&file.capabilities).get(&peer.row).cloned()
         && hub.clock.now() < kept.until
     {
         return Ok(kept);
@@ -182,7 +189,7 @@ async fn capability(
     let (resource, role, root) = (data.hash.clone(), data.role, data.root);
     let packet = StreamRequest { resource, role, root }.into();
     let fresh = hub.seal(peer, &channel.portable_id, packet, None).await?;
-    *lock(&file.capability) = Some(fresh.clone());
+    lock(&file.capabilities).insert(peer.row, fresh.clone());
     Ok(fresh)
 }
 
@@ -194,7 +201,7 @@ async fn read(
     mut response: Response,
     chunks: ChunkRange,
 ) -> (super::sink::Found, bool) {
-    let sink = Sink::start(hub, vec![Arc::clone(file)]);
+    let sink = Sink::start(hub, vec![Arc::clone(file)], run.site());
     let Ok(manifest) = Manifest::of(file.data.size) else { return (sink.finish().await, false) };
     let mut numbers = chunks.iter();
     let mut open: Option<(ChunkNo, u32)> = None;

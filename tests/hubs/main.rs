@@ -19,5 +19,7 @@ mod faults_stop;
 mod harness;
 mod path;
 mod proxy;
+mod reading;
+mod sources;
 mod sweep;
 mod wire;

@@ -140,7 +140,7 @@ impl Run {
 
     /// Everything that can be asked.
     fn state(&self, queue: &dyn Queue) -> impl PartialEq + std::fmt::Debug + use<> {
-        let files: Vec<_> = (1..=FILES).map(|f| (queue.window(f), queue.contains(f))).collect();
+        let files: Vec<_> = (1..=FILES).map(|f| (queue.window(f), queue.named(f))).collect();
         let pages = (1..=FILES).flat_map(|f| (0..PAGES).map(move |p| (f, p)));
         let held: Vec<_> = pages.map(|(f, p)| queue.held(f, p).unwrap()).collect();
         let counts = queue.counts(self.now);

@@ -166,6 +166,13 @@ impl Transfer {
         self.chunks.all(range, &[&come[..], &[State::Suspect, State::Checking]].concat())
     }
 
+    /// FETCH-3: whether a chunk is in the partial file and verified, durable or not: it may be read
+    /// from there.
+    pub fn is_readable(&self, chunk: ChunkNo) -> bool {
+        let there = matches!(self.chunks.state(chunk), Some(State::Written | State::Held));
+        there && !self.abandon
+    }
+
     /// Whether all of a range is durable: a job for it is done.
     pub fn holds(&self, range: ChunkRange) -> bool {
         self.chunks.all(range, &[State::Held])

@@ -7,5 +7,6 @@ mod open;
 mod outbox;
 mod plans;
 mod put;
+mod sources;
 mod speed;
 mod wanted;

@@ -3,8 +3,8 @@
 use zotferry_protocol::ids::{Digest, Millis, Role};
 use zotferry_protocol::manifest::MIN_CHUNK;
 
-use crate::catalog::testing::{Fixture, NOW, digest, resource, want};
-use crate::catalog::{Catalog, Cursor, Data, DataState, SizeClass, Source, Want, WantedLane};
+use crate::catalog::testing::{Fixture, NOW, digest, entry, resource, want};
+use crate::catalog::{Attach, Catalog, Cursor, Data, DataState, SizeClass, Source, Want};
 
 async fn content(hub: &Catalog, id: i64) -> Data {
     hub.contents(&[id]).await.expect("read").pop().expect("there")
@@ -43,23 +43,26 @@ async fn an_announced_content_is_wanted() {
         present_seq: None,
         error: None,
         local: false,
+        // The last class; nothing is known of when the entry was edited.
+        turn: (5 << 48) + (1 << 48) - 1 - NOW.0.cast_signed(),
     };
     assert_eq!(content(&hub, wanted.id).await, expected);
     assert_eq!(hub.bytes().await, (0, 16 << 40));
 }
 
-/// QUEUE-2: the refill takes the smallest first, page by page, one-chunk files apart from larger ones.
+/// QUEUE-2, FETCH-55: the refill takes small classes first, page by page, one-chunk files apart from
+/// larger ones.
 #[tokio::test]
 async fn a_refill_goes_from_small_to_large() {
     let hub = Fixture::create().await;
     let chunk = u64::from(MIN_CHUNK);
-    let sizes = [chunk + 1, 0, 7, chunk, 7, 5 * chunk, 1];
+    let sizes = [17 * chunk, 0, 7, chunk, 7, 5 * chunk, 1];
     let wants: Vec<_> =
         sizes.iter().zip(0..).map(|(size, n)| want(&format!("f{n}"), n, *size)).collect();
     hub.announce(&wants).await;
     for (class, expected) in [
-        (SizeClass::OneChunk, vec![(0, "f1"), (1, "f6"), (7, "f2"), (7, "f4"), (chunk, "f3")]),
-        (SizeClass::Larger, vec![(chunk + 1, "f0"), (5 * chunk, "f5")]),
+        (SizeClass::OneChunk, vec![(0, "f1"), (7, "f2"), (7, "f4"), (1, "f6"), (chunk, "f3")]),
+        (SizeClass::Larger, vec![(5 * chunk, "f5"), (17 * chunk, "f0")]),
     ] {
         let mut seen: Vec<Data> = Vec::new();
         loop {
@@ -77,23 +80,34 @@ async fn a_refill_goes_from_small_to_large() {
     assert!(other.expect("read").is_empty());
 }
 
-/// QUEUE-3: a paused channel is left out; the others go on.
+/// FETCH-55: of like sizes those edited last come first, whoever announced them when.
 #[tokio::test]
-async fn a_paused_channel_is_left_out() {
+async fn of_like_sizes_the_latest_come_first() {
     let hub = Fixture::create().await;
-    hub.announce(&[want("f1", 1, 10), want("f2", 2, 20)]).await;
-    let mut apply = hub.begin_apply().await.expect("writer");
-    apply.want(hub.bob, hub.site_c, &[want("f1", 3, 5)], NOW).await.expect("wanted");
-    apply.finish(&zotferry_protocol::ids::PacketId([9; 16]), NOW, b"").await.expect("stored");
-    let alice = WantedLane { channel: hub.alice, site: hub.site_b, files: 2, bytes: 30 };
-    let bob = WantedLane { channel: hub.bob, site: hub.site_c, files: 1, bytes: 5 };
-    assert_eq!(hub.lanes_with_wanted().await.expect("read"), [alice, bob]);
-    hub.set_paused(hub.alice, true).await.expect("paused");
-    assert_eq!(hub.lanes_with_wanted().await.expect("read"), [bob]);
+    let at = |hash: &str, mtime: Option<u64>, edited: &str| Attach {
+        mtime: mtime.map(Millis),
+        edited: edited.into(),
+        ..entry(hash, None, hash)
+    };
+    let day = "2026-11-22 16:21:04";
+    let late = NOW.0 + 1_000_000;
+    hub.store(&[
+        at("old", Some(1_000_000_000_000), day),
+        at("older", Some(999), day),
+        at("edited", None, day),
+        at("dateless", None, "0000-00-00 00:00:00"),
+        at("future", Some(late), day),
+        at("large", Some(NOW.0), day),
+    ])
+    .await;
+    let sizes = [("old", 1), ("older", 60_000), ("edited", 65_536), ("large", 65_537)];
+    let wants: Vec<_> =
+        sizes.iter().zip(0..).map(|((hash, size), n)| want(hash, n, *size)).collect();
+    hub.announce(&wants).await;
+    hub.announce(&[want("dateless", 8, 5), want("future", 9, 5)]).await;
     let next = hub.next_wanted(hub.alice, hub.site_b, SizeClass::OneChunk, None, 9).await;
-    assert!(next.expect("read").is_empty());
-    hub.set_paused(hub.alice, false).await.expect("resumed");
-    assert_eq!(hub.lanes_with_wanted().await.expect("read"), [alice, bob]);
+    let next: Vec<_> = next.expect("read").iter().map(|d| d.hash.to_string()).collect();
+    assert_eq!(next, ["dateless", "future", "edited", "old", "older", "large"]);
 }
 
 /// SYNC-31: what arrived is numbered, counted and never wanted again; repeating it changes nothing.

@@ -255,8 +255,8 @@ impl Queue for SledQueue {
         self.table().pending(lane, kind)
     }
 
-    fn contains(&self, wanted: i64) -> bool {
-        self.table().contains(wanted)
+    fn named(&self, wanted: i64) -> Vec<(Lane, bool)> {
+        self.table().named(wanted)
     }
 
     fn dead(&self) -> Vec<Job> {

@@ -281,8 +281,9 @@ impl Table {
         alive.filter(|row| row.job.lane == *lane && row.job.task.kind() == kind).count()
     }
 
-    pub(super) fn contains(&self, wanted: i64) -> bool {
-        self.files.range((wanted, 0)..=(wanted, u64::MAX)).next().is_some()
+    pub(super) fn named(&self, wanted: i64) -> Vec<(Lane, bool)> {
+        let lane = |id: u64| (self.rows[&id].job.lane, self.dead.contains(&id));
+        self.naming(wanted).into_iter().map(lane).collect()
     }
 
     pub(super) fn window(&self, wanted: i64) -> Vec<ChunkRange> {

@@ -330,9 +330,9 @@ pub(super) async fn copy(
     let columns = copies.iter().map(|(from, root, to, op)| (from, Hex(&root.0), to, Hex(&op.0)));
     sqlx::query(
         "INSERT INTO data (channel, hash, role, root, size, mime, source, digests, site, op_id,
-            announced_at, state, held, local)
+            announced_at, edited, state, held, local)
          SELECT d.channel, j.value ->> 2, d.role, d.root, d.size, d.mime, d.source, d.digests, d.site,
-            unhex(j.value ->> 3), ?3, iif(d.held, 'present', iif(d.site IS NULL, 'failed', 'wanted')),
+            unhex(j.value ->> 3), ?3, d.edited, iif(d.held, 'present', iif(d.site IS NULL, 'failed', 'wanted')),
             d.held, d.held
          FROM json_each(?2) j CROSS JOIN data d
          WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role = 'file'

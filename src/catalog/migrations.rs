@@ -10,7 +10,6 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 // Listed by hand: the `migrate!` macro would build SQLite and tokio a second time for the compiler.
 const FILES: &[(i64, &str, &str)] = &[
-const FILES: [(i64, &str, &str); 6] = [
     (1, "hub channels sites", include_str!("migrations/1_hub_channels_sites.sql")),
     (2, "attach data", include_str!("migrations/2_attach_data.sql")),
     (3, "replay reports", include_str!("migrations/3_replay_reports.sql")),

@@ -121,9 +121,9 @@ impl Catalog {
                  VALUES (?2, ?3)
                  UNION
                  SELECT x.hash, y.hash FROM pair
-                 CROSS JOIN attach x ON x.channel = ?1 AND x.folder = pair.a
+                 CROSS JOIN attach x ON x.channel = ?1 AND x.folder = pair.a AND x.alive = 1
                  CROSS JOIN attach y ON y.channel = ?1 AND y.folder = pair.b AND y.filename = x.filename
-                     AND y.is_dir = x.is_dir
+                     AND y.is_dir = x.is_dir AND y.alive = 1
              )
              INSERT OR REPLACE INTO dav_property (channel, hash, namespace, name, xml)
              SELECT ?1, pair.b, p.namespace, p.name, p.xml

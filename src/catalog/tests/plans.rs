@@ -59,6 +59,7 @@ async fn no_statement_reads_a_whole_table_that_grows() {
     let hub = Fixture::create().await;
     let rows: Vec<_> = (0..3000).map(|n| entry(&format!("f{n}"), None, &format!("n{n}"))).collect();
     hub.store(&rows).await;
+    hub.announce(&[want("f0", 0, 0)]).await;
     hub.announce(&(0..3000).map(|n| want(&format!("f{n}"), n, n)).collect::<Vec<_>>()).await;
     let mut writer = hub.writer.acquire().await.expect("a connection");
 

@@ -28,6 +28,9 @@ pub struct Config {
     /// What this hub gives and keeps at most.
     #[serde(default)]
     pub limits: Limits,
+    /// Whom to tell what arrived from other clones.
+    #[serde(default)]
+    pub on_change: OnChange,
 }
 
 /// Whom this hub may contact. Public addresses over HTTPS always; the rest must be named, because
@@ -94,6 +97,46 @@ impl Default for Limits {
     }
 }
 
+/// Whom to tell what arrived from other clones: hub software beside this hub.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OnChange {
+    /// A program and its arguments; it gets JSON on its standard input, and ends with 0.
+    pub command: Vec<String>,
+    /// An HTTP URL to which the same is posted, on whatever host its owner names.
+    pub url: Option<String>,
+    /// How long to wait for more, in ms, before it is told.
+    pub debounce_ms: u64,
+    /// A call that takes longer has failed.
+    pub timeout_seconds: u64,
+}
+
+impl Default for OnChange {
+    fn default() -> Self {
+        Self { command: Vec::new(), url: None, debounce_ms: 500, timeout_seconds: 30 }
+    }
+}
+
+impl OnChange {
+    /// Whether anybody is to be told.
+    pub fn is_set(&self) -> bool {
+        !self.command.is_empty() || self.url.is_some()
+    }
+
+    fn checked(&self) -> Result<(), String> {
+        let is_http = |url: &String| {
+            url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+        };
+        if !self.url.as_ref().is_none_or(is_http) {
+            return Err("on_change.url: an http:// or https:// URL".into());
+        }
+        if self.timeout_seconds == 0 {
+            return Err("on_change.timeout_seconds: at least 1".into());
+        }
+        Ok(())
+    }
+}
+
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -123,7 +166,14 @@ impl Config {
             network.allow =
                 vec!["127.0.0.0/8".parse().expect("a range"), "::1/128".parse().expect("a range")];
         }
-        Self { url, listen, network, transfer: Transfer::default(), limits: Limits::default() }
+        Self {
+            url,
+            listen,
+            network,
+            transfer: Transfer::default(),
+            limits: Limits::default(),
+            on_change: OnChange::default(),
+        }
     }
 
     /// Reads `config.toml` in a hub's folder.
@@ -149,6 +199,7 @@ impl Config {
         if self.limits.max_attempts == 0 || self.limits.backoff_ms == 0 {
             return Err("limits: max_attempts and backoff_ms at least 1".into());
         }
+        self.on_change.checked()?;
         Ok(self)
     }
 
@@ -164,6 +215,7 @@ const HEAD: &str = "\
 # url: under which other hubs reach this one. listen: where it listens (put a TLS proxy before it).
 # network.allow: private ranges that may be contacted, as [\"10.0.0.0/8\"]; public ones always may.
 # transfer.streaming = false: everything goes by signed requests for numbered chunks.
+# on_change.command, on_change.url: told, as JSON, what arrived from other clones.
 # limits.response_bytes: most content bytes in one response, 0 for no limit.
 # limits.min_free_mib: disk space that stays free. limits.quota_mib: for new channels, 0 for none.
 ";

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::clone_sync;
+use crate::hook;
 use crate::hub::{Hub, HubError};
 use crate::receiver::Receiver;
 use crate::sweep::{KEPT, sweep};
@@ -39,6 +40,7 @@ impl Service {
             tokio::spawn(web::serve(listener, router, hub.stop.clone())),
             tokio::spawn(async move { working.run().await }),
             tokio::spawn(clone_sync::run(Arc::clone(&hub))),
+            tokio::spawn(hook::run(Arc::clone(&hub))),
             tokio::spawn(purge(Arc::clone(&hub))),
             tokio::spawn(Arc::clone(&hub).watch()),
         ];

@@ -30,9 +30,21 @@ def data(size=3, root=ABC, digests=None, role="file", mime="text/plain", source=
     return out | {"mime": mime, "source": source}
 
 
-def put(n, attach, contents, op="put", photo=None):
+def put(n, attach, contents, op="put", photo=None, item=None):
     out = {"id": uuid7(n), "op": op, "attach": attach, "data": contents}
-    return out | ({"photo": photo} if photo else {})
+    return out | ({"photo": photo} if photo else {}) | ({"item": item} if item else {})
+
+
+def item_row(mid, **more):
+    return {"message_id": mid, "uuid": f"uuid-{mid}", "body": "b"} | more
+
+
+def item(mid, fields=(), uid=None):
+    out = {"mid": mid}
+    if fields is not None:
+        out["row"] = pack(fields or item_row(mid))
+    out |= {"version": V1, "url": "https://a.example", "nick": "alice"}
+    return out if uid is None else out | {"uid": uid}
 
 
 def file_put(n=500):
@@ -58,6 +70,8 @@ def packets():
             put(505, [entry(row("f4", filename="me.jpg", term=[{"term": "me", "ttype": 1, "url": ""}], title="Me"), V1)],
                 [data(mime="image/jpeg")], op="meta", photo=[pack({"imgscale": 0}), pack({"imgscale": 4, "photo_usage": 1})]),
             put(506, [entry(row(), V1, removed=V2)], [], op="remove")]}),
+        ("items on a file", "clone-sync", {"operations": [
+            file_put() | {"op": "meta", "item": [item("https://a.example/item/1", uid=2), item("https://a.example/item/2", None)]}]}),
         ("what became of operations", "sync-report", {"operations": [
             {"id": uuid7(500), "status": "stored"}, {"id": uuid7(501), "status": "duplicate"},
             {"id": uuid7(502), "status": "superseded"}, {"id": uuid7(503), "status": "refused", "code": 32}], "present": []}),
@@ -128,6 +142,13 @@ def operations():
         ("photo rows", put(600, plain_entry, [data()], op="meta", photo=[pack({"imgscale": n}) for n in range(10)]), "SYNC-36", None),
         ("a photo row that is no map", put(600, plain_entry, [data()], op="meta", photo=[pack([1])]), "SYNC-36", "bad-field"),
         ("a photo row above 16 KiB", put(600, plain_entry, [data()], op="meta", photo=[pack({"x": "y" * 16384})]), "SYNC-36", "bad-field"),
+        ("items, one of them removed", put(600, plain_entry, [data()], op="meta", item=[item("m1"), item("m2", None)]), "ITEM-4", None),
+        ("an item twice", put(600, plain_entry, [data()], op="meta", item=[item("m1"), item("m1")]), "ITEM-1", "bad-field"),
+        ("an item's row under another name", put(600, plain_entry, [data()], op="meta", item=[item("m1", item_row("m2"))]), "ITEM-1", "bad-field"),
+        ("an item's row with bytes", put(600, plain_entry, [data()], op="meta", item=[item("m1", item_row("m1", x=b""))]), "ITEM-2", "bad-field"),
+        ("an item's row without a body", put(600, plain_entry, [data()], op="meta", item=[item("m1", item_row("m1", body=None))]), "ITEM-2", "bad-field"),
+        ("an item's row of 257 fields", put(600, plain_entry, [data()], op="meta", item=[item("m1", item_row("m1", **{f"x{n}": n for n in range(254)}))]), "ITEM-2", "bad-field"),
+        ("an item's row with a hub's number", put(600, plain_entry, [data()], op="meta", item=[item("m1", item_row("m1", uid=2))]), "ITEM-3", "bad-field"),
         ("no row", put(600, [], []), "SYNC-5", "bad-place"),
         ("a parent that is missing", put(600, [entry(row("f2", "d1"), V1)], [data()]), "SYNC-5", "bad-place"),
         ("a parent of another folder", put(600, [folder("d2", "d1"), entry(row("f2", "d2"), V1)], [data()]), "SYNC-5", "bad-place"),

@@ -64,7 +64,9 @@ pub struct Apply<'c> {
 impl Catalog {
     /// Begins to apply a packet.
     pub async fn begin_apply(&self) -> Result<Apply<'_>, CatalogError> {
-        Ok(Apply { catalog: self, tx: self.begin().await? })
+        let mut apply = Apply { catalog: self, tx: self.begin().await? };
+        apply.begin_news().await?;
+        Ok(apply)
     }
 }
 
@@ -132,8 +134,13 @@ impl Apply<'_> {
     }
 
     /// Commits what answers a packet of ours, and so is in no replay memory.
-    pub async fn commit(self) -> Result<(), CatalogError> {
+    pub async fn commit(mut self) -> Result<(), CatalogError> {
+        self.end_of_news().await?;
         self.catalog.commit(self.tx).await
+    }
+
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.tx
     }
 
     /// SYNC-12: wants contents, reserves their room, and supersedes what they replace. Answers in
@@ -168,7 +175,7 @@ impl Apply<'_> {
         answer: &[u8],
     ) -> Result<(), CatalogError> {
         replay::remember(&mut self.tx, packet, expires, answer).await?;
-        self.catalog.commit(self.tx).await
+        self.commit().await
     }
 }
 

@@ -15,6 +15,7 @@ const FILES: &[(i64, &str, &str)] = &[
     (3, "replay reports", include_str!("migrations/3_replay_reports.sql")),
     (4, "present at", include_str!("migrations/4_present_at.sql")),
     (5, "operations", include_str!("migrations/5_operations.sql")),
+    (6, "items", include_str!("migrations/6_items.sql")),
     (7, "app passwords", include_str!("migrations/7_app_passwords.sql")),
     (12, "sources order", include_str!("migrations/12_sources_order.sql")),
 ];

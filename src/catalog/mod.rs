@@ -25,6 +25,7 @@
 //! | `edit/` | other local edits: make, move, copy, remove, describe |
 //! | `places.rs` | what is derived: where folders lie, which removed ones come back |
 //! | `passwords.rs`, `properties.rs` | app passwords and dead properties, for WebDAV |
+//! | `item.rs`, `news.rs` | posts, comments and likes on entries; what the hook has not been told |
 //! | `apply.rs` | a received packet as one transaction |
 //! | `outbox.rs`, `reports.rs`, `replay.rs` | operations to deliver; what clones answered; what we answered |
 //!
@@ -40,8 +41,10 @@ mod edit;
 mod error;
 mod filing;
 mod hub;
+mod item;
 mod locations;
 mod migrations;
+mod news;
 mod open;
 mod outbox;
 mod passwords;
@@ -70,10 +73,12 @@ pub use attach::Attach;
 pub use channels::{Channel, NewChannel};
 pub use columns::VersionBytes;
 pub use data::{Data, DataState, Source};
-pub use edit::{EditError, Maker, MetaChange, Renamed, RoleContent};
+pub use edit::{EditError, ItemsFiled, Maker, MetaChange, Renamed, RoleContent};
 pub use error::CatalogError;
 pub use hub::LastStop;
+pub use item::{Item, Named};
 pub use locations::{Lag, Located, Location, LocationState, NewLocation, Placed};
+pub use news::{News, Subject};
 pub use outbox::{Arrivals, Heads, Outbox, OutboxEntry};
 pub use passwords::{AppPassword, SecretHash};
 pub use properties::{MAX_PROPERTIES, MAX_PROPERTY, Property};

@@ -10,6 +10,7 @@ mod exit;
 mod get;
 mod hub;
 mod init;
+mod item;
 mod ls;
 mod output;
 mod passphrase;
@@ -55,6 +56,8 @@ enum Command {
     Put(put::Put),
     Get(get::Get),
     Ls(ls::Ls),
+    #[command(subcommand)]
+    Item(item::Item),
     Status(status::Status),
     Transfers(transfers::Transfers),
     Retry(retry::Retry),
@@ -118,6 +121,7 @@ impl Command {
             Self::Put(put) => put.run(dir).await,
             Self::Get(get) => get.run(dir).await,
             Self::Ls(ls) => ls.run(dir).await,
+            Self::Item(item) => item.run(dir).await,
             Self::Status(status) => status.run(dir).await,
             Self::Transfers(transfers) => transfers.run(dir).await,
             Self::Retry(retry) => retry.run(dir).await,

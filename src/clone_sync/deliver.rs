@@ -1,22 +1,17 @@
 //! Delivers operations to one clone, as many as share a packet.
 //!
-//! Spec: SYNC-3, SYNC-8, SYNC-29, SYNC-30, SYNC-32.
+//! Spec: SYNC-8, SYNC-29, SYNC-30, SYNC-32.
 
 use std::sync::Arc;
 
-use zotferry_protocol::codec::{MAX_PACKET, encode};
 use zotferry_protocol::ids::OpId;
-use zotferry_protocol::packets::{
-    CloneSync, MAX_OPERATIONS, OpReport, OpStatus, Operation, Packet,
-};
+use zotferry_protocol::packets::{CloneSync, MAX_OPERATIONS, OpReport, OpStatus, Packet};
 use zotferry_protocol::refusal::{Code, Retry};
 
 use super::is_listed;
+use super::pack::{Begun, Packed, pack};
 use crate::catalog::{self, Channel};
 use crate::hub::{CallError, Hub, Peer};
-
-/// Bytes of operations in one packet; head, key and signature have room beside them.
-const ROOM: usize = MAX_PACKET - (16 << 10);
 
 /// Sends everything that this clone has not answered for. What is done meanwhile goes with the
 /// next packet: operations gather while one is in flight, without a timer.
@@ -25,6 +20,7 @@ pub(super) async fn deliver(
     peer: &Peer,
     channel: &Channel,
 ) -> Result<(), CallError> {
+    let mut begun = Begun::default();
     loop {
         if !is_listed(hub, peer, channel).await? {
             return Ok(());
@@ -37,7 +33,8 @@ pub(super) async fn deliver(
         if outbox.entries.is_empty() {
             return Ok(());
         }
-        let Packed { operations, through, oversized } = pack(&outbox)?;
+        let Packed { operations, through, oversized } =
+            pack(hub, channel, &outbox, location.acked_seq, &mut begun).await?;
         if operations.is_empty() {
             leave_out(hub, peer, channel, &oversized).await?;
             hub.catalog.acked(channel.id, peer.row, through).await?;
@@ -57,37 +54,6 @@ pub(super) async fn deliver(
         hub.catalog.acked(channel.id, peer.row, through).await?;
         tracing::debug!(site = %peer.url, count, through, "delivered");
     }
-}
-
-/// What goes into one packet.
-#[derive(Default)]
-struct Packed {
-    operations: Vec<Operation>,
-    /// How far the clone has heard once it has answered for them.
-    through: u64,
-    /// Operations that fit no packet, with their names.
-    oversized: Vec<(OpId, String)>,
-}
-
-/// As many operations as fit one packet.
-fn pack(outbox: &catalog::Outbox) -> Result<Packed, CallError> {
-    let mut packed = Packed::default();
-    let mut room = ROOM;
-    for entry in &outbox.entries {
-        let operation = crate::packets::operation_of(entry).map_err(CallError::Local)?;
-        let size = encode(&operation).len();
-        if size > ROOM {
-            packed.oversized.push((operation.id, entry.entry.filename.clone()));
-        } else if size > room {
-            return Ok(packed);
-        } else {
-            room -= size;
-            packed.operations.push(operation);
-        }
-        packed.through = entry.entry.seq.unwrap_or(packed.through);
-    }
-    packed.through = outbox.through;
-    Ok(packed)
 }
 
 /// PKT-3: what no packet can carry is reported as refused for its size, and stands in nobody's way.

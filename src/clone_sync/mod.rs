@@ -8,6 +8,7 @@
 
 mod announce;
 mod deliver;
+mod pack;
 mod report;
 
 use std::collections::{HashMap, HashSet};

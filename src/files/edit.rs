@@ -173,7 +173,7 @@ fn local_put(
 }
 
 /// The edit is durable: where its delivery cannot be queued now, the next start finds it.
-async fn announce(hub: &Arc<Hub>, channel: &Channel) {
+pub(super) async fn announce(hub: &Arc<Hub>, channel: &Channel) {
     if let Err(error) = hub.deliver_soon(channel.id).await {
         tracing::error!(%error, "the other clones hear of this edit at the next start");
     }

@@ -8,10 +8,12 @@
 
 mod author;
 mod edit;
+mod items;
 mod put;
 mod walk;
 
 pub use crate::catalog::{EditError, MetaChange, Renamed, RoleContent};
 pub use edit::{About, copy, make_dirs, mkdir, put_content, remove, rename, set_meta};
+pub use items::{AddItemsError, ItemsAdded, add_items, remove_item};
 pub use put::{PutError, PutEvent, enter, local_put, put};
 pub use walk::{Found, Skipped, walk};

@@ -47,6 +47,7 @@ impl Hub {
     /// SYNC-10: tells every listed clone of a channel what has arrived here, all that arrives within
     /// half a second in one report. A report lost with the process is made when the hub starts again.
     pub fn report_soon(self: &Arc<Self>, channel: ChannelNo) {
+        self.changes.notify_one();
         let mut due = self.reports_due.lock().unwrap_or_else(PoisonError::into_inner);
         if !due.insert(channel) {
             return;

@@ -110,6 +110,8 @@ pub struct Hub {
     pub news: AtomicBool,
     /// Rings when there may be something to tell.
     pub deliveries: Notify,
+    /// Rings when something may have arrived that the hook is to be told.
+    pub changes: Notify,
     /// Rings for all who wait for another hub when one has come back.
     pub comebacks: Notify,
     /// Cancelled when the hub stops.
@@ -187,6 +189,7 @@ impl Hub {
             work: Notify::new(),
             news: AtomicBool::new(true),
             deliveries: Notify::new(),
+            changes: Notify::new(),
             comebacks: Notify::new(),
             stop: CancellationToken::new(),
             storing: RwLock::new(()),

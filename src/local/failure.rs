@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::CatalogError;
 use crate::channels::export::ExportError;
 use crate::channels::{ChannelError, SealError};
-use crate::files::PutError;
+use crate::files::{AddItemsError, PutError};
 use crate::hub::{CallError, HubError};
+use crate::items::ItemError;
 use crate::passwords::PasswordError;
 use crate::queue::QueueError;
 use crate::storage::StorageError;
@@ -82,6 +83,8 @@ macro_rules! failed {
 }
 
 failed!(
+    AddItemsError,
+    ItemError,
     CatalogError,
     ChannelError,
     PutError,

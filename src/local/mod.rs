@@ -13,6 +13,7 @@ pub mod client;
 mod control;
 mod failure;
 mod get;
+mod items;
 mod lines;
 mod list;
 mod passwords;
@@ -41,6 +42,7 @@ pub use channels::{
 pub use control::{Paused, Retried, Retry, SetPaused};
 pub use failure::{Failure, Kind};
 pub use get::Get;
+pub use items::{AddItems, AddedItems, Described, GetItem, ListItems, RemoveItem, SkippedItem};
 pub use lines::Line;
 pub use list::{Entry, EntryState, List};
 pub use passwords::{
@@ -118,6 +120,10 @@ pub fn router(local: Arc<Local>) -> Router {
         .route(Put::PATH, post(put::put))
         .route(Get::PATH, post(get::get))
         .route(List::PATH, post(list::list))
+        .route(AddItems::PATH, post(items::add))
+        .route(RemoveItem::PATH, post(items::remove))
+        .route(GetItem::PATH, post(items::get))
+        .route(ListItems::PATH, post(items::list))
         .route(StatusOf::PATH, post(status::status))
         .route(Transfers::PATH, post(transfers::transfers))
         .route(Retry::PATH, post(control::retry))

@@ -16,6 +16,7 @@ use super::merge::{Loss, LostBytes, Merge, Room};
 use super::{Caller, Reply, unavailable};
 use crate::catalog::{self, Apply, Channel, SiteNo};
 use crate::hub::Hub;
+use crate::items;
 
 pub(super) async fn receive(
     hub: &Arc<Hub>,
@@ -24,13 +25,15 @@ pub(super) async fn receive(
     sync: CloneSync,
 ) -> Result<Reply, Refusal> {
     let free = free_space(hub).await?;
+    let items = items::prepare(hub, &caller.channel, &sync.operations).await;
+    let items = items.map_err(|e| unavailable(&e))?;
     let mut apply = hub.catalog.begin_apply().await.map_err(|e| unavailable(&e))?;
     // Asked again inside the transaction: two deliveries of one packet may come at once.
     if let Some(answer) = apply.replayed(&header.id).await.map_err(|e| unavailable(&e))? {
         return Ok(Reply::Packet(200, answer));
     }
     let from = (caller.channel.id, caller.site.id);
-    let done = operations(hub, from, &mut apply, &sync.operations, free).await?;
+    let done = operations(hub, from, &mut apply, (&sync.operations, items), free).await?;
     let answer = SyncReport { operations: done.reports.clone(), present: Vec::new() }.into();
     let sealed = hub.seal_answer(&header.from, header.id, answer).await;
     let bytes = sealed.map_err(|e| unavailable(&e))?;
@@ -47,8 +50,9 @@ pub async fn merge_answer(
     asked: &[Operation],
 ) -> Result<Vec<OpReport>, Refusal> {
     let free = free_space(hub).await?;
+    let items = items::prepare(hub, channel, asked).await.map_err(|e| unavailable(&e))?;
     let mut apply = hub.catalog.begin_apply().await.map_err(|e| unavailable(&e))?;
-    let done = operations(hub, (channel.id, site), &mut apply, asked, free).await?;
+    let done = operations(hub, (channel.id, site), &mut apply, (asked, items), free).await?;
     apply.commit().await.map_err(|e| unavailable(&e))?;
     done.announce(hub, channel.id).await;
     Ok(done.reports)
@@ -83,6 +87,7 @@ impl Done {
     /// After the commit: wakes whoever has something to do now.
     async fn announce(&self, hub: &Arc<Hub>, channel: i64) {
         hub.tell_receiver();
+        hub.changes.notify_one();
         if self.arrived {
             hub.report_soon(channel);
         }
@@ -99,7 +104,7 @@ async fn operations(
     hub: &Arc<Hub>,
     (channel, site): (i64, SiteNo),
     apply: &mut Apply<'_>,
-    operations: &[Operation],
+    (operations, items): (&[Operation], items::Prepared),
     free: u64,
 ) -> Result<Done, Refusal> {
     let channel = apply.channel(channel).await.map_err(|e| unavailable(&e))?;
@@ -109,7 +114,7 @@ async fn operations(
     let mut merge = Merge::new(known, channel.hlc);
     let mut room = Room { quota: channel.room(), disk: free };
     let taken = operations.iter().map(|op| report(op, merge.take(op, &mut room)));
-    let reports: Vec<OpReport> = taken.collect();
+    let mut reports: Vec<OpReport> = taken.collect();
     if !merge.wants.is_empty() {
         hub.metrics.first_wanted_ms.first(now);
     }
@@ -118,6 +123,7 @@ async fn operations(
     let hlc = merge.hlc;
     let (rows, before) = merge.into_rows();
     apply.write(channel.id, &rows, &before, now).await.map_err(|e| unavailable(&e))?;
+    items::merge(apply, &channel, items, &mut reports).await.map_err(|e| unavailable(&e))?;
     for (hash, kept) in roles {
         apply.keep_roles(channel.id, &hash, &kept, now).await.map_err(|e| unavailable(&e))?;
     }

@@ -17,6 +17,7 @@ mod faults_rights;
 mod faults_room;
 mod faults_stop;
 mod harness;
+mod items;
 mod path;
 mod proxy;
 mod reading;

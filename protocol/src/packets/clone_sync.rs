@@ -52,13 +52,6 @@ pub struct Operation {
     /// The bytes that the entry has.
     #[serde(default, deserialize_with = "codec::bounded::<_, _, 3>")]
     pub data: Vec<Data>,
-    /// The posts, comments and likes that sit on the entry.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "codec::bounded::<_, _, 4096>"
-    )]
-    pub item: Vec<Item>,
     /// The entry's photo rows, each a MessagePack map; part of its meta register.
     #[serde(
         default,
@@ -66,6 +59,13 @@ pub struct Operation {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub photo: Vec<ByteBuf>,
+    /// The posts, comments and likes that sit on the entry.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "codec::bounded::<_, _, 4096>"
+    )]
+    pub item: Vec<Item>,
 }
 
 /// Which edit an operation tells of.

@@ -7,6 +7,7 @@
 //! Spec: SYNC-3, SYNC-6, SYNC-23, SYNC-33, SYNC-39.
 
 mod copy;
+mod item;
 mod meta;
 mod mkdir;
 mod remove;
@@ -27,6 +28,7 @@ use super::error::CatalogError;
 use super::put::Author;
 use super::{Attach, Catalog, ChannelNo, data, places, tree};
 
+pub use item::ItemsFiled;
 pub use meta::{MetaChange, RoleContent};
 
 /// Why an edit was not made. Nothing was changed, or (removing and copying what does not fit one

@@ -2,6 +2,7 @@
 
 mod apply;
 mod channels;
+mod items;
 mod locations;
 mod open;
 mod outbox;

@@ -164,6 +164,20 @@ pub(super) fn digest(n: u64) -> Digest {
     Digest(bytes)
 }
 
+impl Catalog {
+    /// Every entry of a channel, tombstones too.
+    pub(crate) async fn every_entry(
+        &self,
+        channel: super::ChannelNo,
+    ) -> Result<Vec<Attach>, super::CatalogError> {
+        let rows = sqlx::query("SELECT * FROM attach WHERE channel = ?1 ORDER BY hash")
+            .bind(channel)
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
+        rows.iter().map(super::attach::attach).collect()
+    }
+}
+
 /// A file as a clone would send it.
 pub(super) fn entry(hash: &str, folder: Option<&str>, name: &str) -> Attach {
     Attach {

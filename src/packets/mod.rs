@@ -12,10 +12,13 @@ mod clone_sync;
 mod locations;
 mod manifest_request;
 mod merge;
+mod registers;
 mod rows;
 mod serve;
 mod stream_request;
 mod sync_report;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -11,7 +11,8 @@ use crate::catalog::{
     Access, Attach, Author, CatalogError, EditError, LocalContent, LocalPut, Maker, MetaChange,
     PutBatch, VersionBytes,
 };
-use crate::storage::{MemoryStorage, Storage};
+use crate::storage::Storage;
+use crate::storage::memory::MemoryStorage;
 
 /// Ids and versions of one clone.
 struct Hand {
@@ -73,7 +74,8 @@ impl World {
         };
         let n = 1000 + self.random.below(usize::MAX / 2) as u64;
         let name = ["a", "b", "c.txt", "d.txt"][self.random.below(4)];
-        let fresh = |above: Option<String>| above.map_or(name.to_owned(), |a| format!("{a}/{name}"));
+        let fresh =
+            |above: Option<String>| above.map_or(name.to_owned(), |a| format!("{a}/{name}"));
         match self.random.below(10) {
             0 | 1 => {
                 let path = fresh(some(self));
@@ -85,7 +87,9 @@ impl World {
             }
             4 => {
                 let path = fresh(some(self));
-                drop(edited!(self, clone, maker, catalog => catalog.local_mkdir(&names(&path), maker)));
+                drop(
+                    edited!(self, clone, maker, catalog => catalog.local_mkdir(&names(&path), maker)),
+                );
             }
             5 | 6 => {
                 let (Some(from), to) = (some(self), fresh(some(self))) else { return };
@@ -98,7 +102,9 @@ impl World {
             8 => {
                 let (Some(from), to) = (some(self), fresh(some(self))) else { return };
                 let (from, to) = (names(&from), names(&to));
-                drop(edited!(self, clone, maker, catalog => catalog.local_copy(&from, &to, false, maker)));
+                drop(
+                    edited!(self, clone, maker, catalog => catalog.local_copy(&from, &to, false, maker)),
+                );
             }
             _ => {
                 let Some(path) = some(self) else { return };
@@ -108,7 +114,9 @@ impl World {
                     access: Some(Access { allow_cid: format!("<{n}>"), ..Access::default() }),
                     ..MetaChange::default()
                 };
-                drop(edited!(self, clone, maker, catalog => catalog.local_meta(&names(&path), &change, maker)));
+                drop(
+                    edited!(self, clone, maker, catalog => catalog.local_meta(&names(&path), &change, maker)),
+                );
             }
         }
     }
@@ -174,7 +182,8 @@ impl World {
 
     async fn try_remove(&mut self, clone: usize, path: &str) -> u64 {
         let before = self.all(clone).await;
-        let removed = edited!(self, clone, maker, catalog => catalog.local_remove(&names(path), maker));
+        let removed =
+            edited!(self, clone, maker, catalog => catalog.local_remove(&names(path), maker));
         let after = self.all(clone).await;
         self.superseded.extend(before.difference(&after));
         removed.expect("removed")

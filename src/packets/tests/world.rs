@@ -11,13 +11,15 @@ use zotferry_protocol::codec;
 use zotferry_protocol::identity::BaseUrl;
 use zotferry_protocol::ids::{Digest, PortableId, ReplicaId};
 use zotferry_protocol::merkle;
-use zotferry_protocol::packets::{Operation, OpStatus};
+use zotferry_protocol::packets::{OpStatus, Operation};
 
+use super::edits::{bytes_of, put_bytes};
 use crate::catalog::{Attach, Channel, NewChannel, NewSite};
 use crate::hub::{Clock, Hub, Parts};
 use crate::keys::PrivateKey;
 use crate::packets::{merge_answer, operation_of};
-use crate::storage::{MemoryStorage, Storage};
+use crate::storage::Storage;
+use crate::storage::memory::MemoryStorage;
 
 pub(super) const CLONES: usize = 3;
 
@@ -214,7 +216,9 @@ impl World {
         let hub = &self.hubs[clone];
         let channel = self.channel(clone).await;
         let entries = self.all_entries(clone).await;
-        for data in hub.catalog.contents_of(channel.id, &entries).await.expect("read").values().flatten() {
+        for data in
+            hub.catalog.contents_of(channel.id, &entries).await.expect("read").values().flatten()
+        {
             if data.held {
                 continue;
             }
@@ -281,7 +285,7 @@ impl World {
 }
 
 fn site(n: usize) -> zotferry_protocol::ids::SiteId {
-    zotferry_protocol::ids::SiteId::new(n.to_string().repeat(86)).expect("an id")
+    zotferry_protocol::ids::SiteId::new(&*n.to_string().repeat(86)).expect("an id")
 }
 
 async fn open(path: &std::path::Path, storage: &MemoryStorage) -> Arc<Hub> {

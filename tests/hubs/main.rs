@@ -18,6 +18,7 @@ mod faults_room;
 mod faults_stop;
 mod harness;
 mod items;
+mod operations;
 mod path;
 mod proxy;
 mod reading;

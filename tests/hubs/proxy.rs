@@ -59,7 +59,9 @@ struct Shared {
     answers: Mutex<HashMap<Kind, u64>>,
     /// Bytes of frames and streams that were passed on.
     passed: AtomicU64,
-    /// How many of them may be.
+    /// Bytes of the bodies of requests and answers, whatever they are.
+    bodies: AtomicU64,
+    /// How many bytes of frames and streams may be passed on.
     allowance: watch::Sender<u64>,
 }
 
@@ -81,6 +83,7 @@ impl Proxy {
             rule: RwLock::new(Arc::new(|_, _| Fault::None)),
             answers: Mutex::default(),
             passed: AtomicU64::new(0),
+            bodies: AtomicU64::new(0),
             allowance: watch::Sender::new(u64::MAX),
         });
         let router = Router::new().fallback(relay).with_state(Arc::clone(&shared));
@@ -109,6 +112,11 @@ impl Proxy {
         self.shared.passed.load(Relaxed)
     }
 
+    /// Bytes of all bodies so far, of requests and of answers.
+    pub(crate) fn bodies(&self) -> u64 {
+        self.shared.bodies.load(Relaxed)
+    }
+
     /// Passes so many more bytes of frames and streams; then they wait.
     pub(crate) fn allow(&self, more: u64) {
         self.shared.allowance.send_replace(self.passed().saturating_add(more));
@@ -131,6 +139,7 @@ async fn relay(State(shared): State<Arc<Shared>>, request: Request) -> Response<
         }
     }
     let body = to_bytes(body, 2 << 20).await.unwrap_or_default();
+    shared.bodies.fetch_add(body.len() as u64, Relaxed);
     let Ok(answer) = ask.body(body).send().await else {
         return plain(502, "text/html", "the hub is away");
     };
@@ -232,6 +241,7 @@ impl Relay {
             piece = changed.into();
         }
         self.sent += piece.len() as u64;
+        self.shared.bodies.fetch_add(piece.len() as u64, Relaxed);
         Some((Ok(piece), self))
     }
 

@@ -31,6 +31,22 @@ pub struct Config {
     /// Whom to tell what arrived from other clones.
     #[serde(default)]
     pub on_change: OnChange,
+    /// Folders of this machine that are mirrored into channels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watch: Vec<Watch>,
+}
+
+/// A folder of this machine that is mirrored into a channel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watch {
+    /// The channel's name on this hub.
+    pub channel: String,
+    /// The folder, as an absolute path.
+    pub dir: PathBuf,
+    /// The folder of the channel that it is mirrored into; the top by default.
+    #[serde(default)]
+    pub into: String,
 }
 
 /// Whom this hub may contact. Public addresses over HTTPS always; the rest must be named, because
@@ -173,6 +189,7 @@ impl Config {
             transfer: Transfer::default(),
             limits: Limits::default(),
             on_change: OnChange::default(),
+            watch: Vec::new(),
         }
     }
 
@@ -200,6 +217,9 @@ impl Config {
             return Err("limits: max_attempts and backoff_ms at least 1".into());
         }
         self.on_change.checked()?;
+        if let Some(watch) = self.watch.iter().find(|watch| !watch.dir.is_absolute()) {
+            return Err(format!("watch: {} is not an absolute path", watch.dir.display()));
+        }
         Ok(self)
     }
 
@@ -218,6 +238,7 @@ const HEAD: &str = "\
 # on_change.command, on_change.url: told, as JSON, what arrived from other clones.
 # limits.response_bytes: most content bytes in one response, 0 for no limit.
 # limits.min_free_mib: disk space that stays free. limits.quota_mib: for new channels, 0 for none.
+# [[watch]] with channel, dir and into: a folder of this machine that is mirrored into a channel.
 ";
 
 #[cfg(test)]

@@ -27,4 +27,5 @@ pub mod sweep;
 pub mod text;
 pub mod translate;
 pub mod transport;
+pub mod watch;
 pub mod web;

@@ -15,6 +15,7 @@ use crate::hook;
 use crate::hub::{Hub, HubError};
 use crate::receiver::Receiver;
 use crate::sweep::{KEPT, sweep};
+use crate::watch::Watches;
 use crate::web;
 
 /// How often packets that cannot come again and superseded content are cleared away.
@@ -26,6 +27,8 @@ pub struct Service {
     pub hub: Arc<Hub>,
     /// What is being fetched.
     pub receiver: Arc<Receiver>,
+    /// Folders that are mirrored.
+    pub watches: Arc<Watches>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -36,15 +39,17 @@ impl Service {
         let receiver = Receiver::new(Arc::clone(&hub));
         let router = web::router(Arc::clone(&hub), Arc::clone(&receiver));
         let working = Arc::clone(&receiver);
+        let watches = Watches::new(Arc::clone(&hub));
         let tasks = vec![
             tokio::spawn(web::serve(listener, router, hub.stop.clone())),
             tokio::spawn(async move { working.run().await }),
             tokio::spawn(clone_sync::run(Arc::clone(&hub))),
             tokio::spawn(hook::run(Arc::clone(&hub))),
             tokio::spawn(purge(Arc::clone(&hub))),
+            tokio::spawn(Arc::clone(&watches).run()),
             tokio::spawn(Arc::clone(&hub).watch()),
         ];
-        Ok(Self { hub, receiver, tasks })
+        Ok(Self { hub, receiver, watches, tasks })
     }
 
     /// Puts back what is in flight, and closes the hub. A hub that cannot write any more is stopped

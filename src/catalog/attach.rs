@@ -378,7 +378,7 @@ impl Catalog {
     ) -> Result<Option<(ChannelNo, Attach)>, CatalogError> {
         let row = sqlx::query(
             "SELECT a.* FROM channel c CROSS JOIN attach a ON a.channel = c.id AND a.hash = ?1
-             ORDER BY c.id LIMIT 1",
+             WHERE a.alive = 1 ORDER BY c.id LIMIT 1",
         )
         .bind(hash.as_str())
         .fetch_optional(&mut *self.reader().await?)

@@ -27,6 +27,7 @@
 //! | `passwords.rs`, `properties.rs` | app passwords and dead properties, for WebDAV |
 //! | `item.rs`, `news.rs` | posts, comments and likes on entries; what the hook has not been told |
 //! | `apply.rs` | a received packet as one transaction |
+//! | `watch.rs` | what was mirrored from folders of this machine |
 //! | `outbox.rs`, `reports.rs`, `replay.rs` | operations to deliver; what clones answered; what we answered |
 //!
 //! Spec: SYNC-3 to SYNC-32, SIGN-8, SIGN-9, SIGN-12.
@@ -62,6 +63,7 @@ mod testing;
 mod tests;
 mod tree;
 mod wanted;
+mod watch;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -87,6 +89,7 @@ pub use reports::OpReport;
 pub use serve::{ContentName, Served};
 pub use sites::{NewSite, Site};
 pub use wanted::{Cursor, SizeClass, Tally};
+pub use watch::{Mark, Watched, join};
 
 /// The row id of a channel in this catalog; means nothing elsewhere.
 pub type ChannelNo = i64;
@@ -94,6 +97,9 @@ pub type ChannelNo = i64;
 pub type SiteNo = i64;
 /// The row id of one content of one entry: what the queue's jobs refer to. Never used twice.
 pub type WantedNo = i64;
+
+/// The row id of a folder that is mirrored into a channel.
+pub type WatchNo = i64;
 
 /// An open catalog.
 #[derive(Debug)]

@@ -46,7 +46,8 @@ impl Hub {
         let listen = listener.local_addr().unwrap_or(listen);
         let socket = Socket::bind(&hub).map_err(|e| Failure::file(&hub.folder.socket(), &e))?;
         let service = Service::start(Arc::clone(&hub), listener).await?;
-        let local = Local::running(Arc::clone(&hub), Arc::clone(&service.receiver));
+        let (receiver, watches) = (Arc::clone(&service.receiver), Arc::clone(&service.watches));
+        let local = Local::running(Arc::clone(&hub), receiver, watches);
         let answering = tokio::spawn(local::serve(socket, local));
         output::line(format!("listening on {listen}, serving {}", hub.config.url));
         tokio::select! {

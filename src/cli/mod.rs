@@ -6,12 +6,14 @@
 
 mod channel;
 mod demo;
+mod edit;
 mod exit;
 mod get;
 mod hub;
 mod init;
 mod item;
 mod ls;
+mod meta;
 mod output;
 mod passphrase;
 mod password;
@@ -23,6 +25,7 @@ mod shell;
 mod signals;
 mod status;
 mod transfers;
+mod watch;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -60,6 +63,12 @@ enum Command {
     Item(item::Item),
     Status(status::Status),
     Transfers(transfers::Transfers),
+    Mkdir(edit::Mkdir),
+    Mv(edit::Mv),
+    Cp(edit::Cp),
+    Rm(edit::Rm),
+    Meta(meta::Meta),
+    Watch(watch::Watch),
     Retry(retry::Retry),
     Pause(pause::Pause),
     Resume(pause::Resume),
@@ -124,6 +133,12 @@ impl Command {
             Self::Item(item) => item.run(dir).await,
             Self::Status(status) => status.run(dir).await,
             Self::Transfers(transfers) => transfers.run(dir).await,
+            Self::Mkdir(mkdir) => mkdir.run(dir).await,
+            Self::Mv(mv) => mv.run(dir).await,
+            Self::Cp(cp) => cp.run(dir).await,
+            Self::Rm(rm) => rm.run(dir).await,
+            Self::Meta(meta) => meta.run(dir).await,
+            Self::Watch(watch) => watch.run(dir).await,
             Self::Retry(retry) => retry.run(dir).await,
             Self::Pause(pause) => pause.run(dir).await,
             Self::Resume(resume) => resume.run(dir).await,

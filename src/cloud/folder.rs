@@ -106,15 +106,17 @@ async fn rows(cloud: &Cloud, channel: &Channel, entries: Vec<Attach>) -> Result<
     let mut contents = cloud.hub.catalog.contents_of(channel.id, &entries).await?;
     let underway: HashMap<i64, u64> =
         cloud.receiver.progress().iter().map(|file| (file.wanted, file.held)).collect();
-    let row = |entry: Attach| {
+    let names = cloud.hub.catalog.shown_names(channel.id, &entries).await?;
+    let row = |(entry, name): (Attach, String)| {
         let contents = contents.remove(&entry.hash).unwrap_or_default();
         let content = contents.into_iter().find(|data| data.role == Role::File);
-        row(&entry, content.as_ref(), &underway)
+        row(&entry, &name, content.as_ref(), &underway)
     };
-    Ok(entries.into_iter().map(row).collect())
+    Ok(entries.into_iter().zip(names).map(row).collect())
 }
 
-fn row(entry: &Attach, content: Option<&Data>, underway: &HashMap<i64, u64>) -> Row {
+/// `shown` is what it is found under: its name, but for namesakes.
+fn row(entry: &Attach, shown: &str, content: Option<&Data>, underway: &HashMap<i64, u64>) -> Row {
     let state = match content.map(|data| data.state) {
         _ if entry.is_dir => String::new(),
         Some(DataState::Present) => "here".to_owned(),
@@ -126,8 +128,8 @@ fn row(entry: &Attach, content: Option<&Data>, underway: &HashMap<i64, u64>) -> 
     };
     let slash = if entry.is_dir { "/" } else { "" };
     Row {
-        name: format!("{}{slash}", visible(&entry.filename)),
-        href: format!("./{}{slash}", encode(&entry.filename)),
+        name: format!("{}{slash}", visible(shown)),
+        href: format!("./{}{slash}", encode(shown)),
         folder: entry.is_dir,
         size: if entry.is_dir { String::new() } else { bytes(entry.filesize) },
         changed: visible(&entry.edited),

@@ -15,5 +15,5 @@ mod walk;
 pub use crate::catalog::{EditError, MetaChange, Renamed, RoleContent};
 pub use edit::{About, copy, make_dirs, mkdir, put_content, remove, rename, set_meta};
 pub use items::{AddItemsError, ItemsAdded, add_items, remove_item};
-pub use put::{PutError, PutEvent, enter, local_put, put};
+pub use put::{PutError, PutEvent, enter, local_put, put, word};
 pub use walk::{Found, Skipped, walk};

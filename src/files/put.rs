@@ -202,7 +202,8 @@ pub fn local_put(folders: Vec<String>, name: &str, content: Option<LocalContent>
     }
 }
 
-fn word(change: &Change) -> String {
+/// What a put did, in a word.
+pub fn word(change: &Change) -> String {
     match change {
         Change::Created => "created",
         Change::Replaced { .. } => "replaced",

@@ -16,6 +16,7 @@ use crate::items::ItemError;
 use crate::passwords::PasswordError;
 use crate::queue::QueueError;
 use crate::storage::StorageError;
+use crate::watch::WatchError;
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,5 +94,6 @@ failed!(
     PasswordError,
     QueueError,
     StorageError,
+    WatchError,
     tokio::task::JoinError
 );

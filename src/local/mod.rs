@@ -11,17 +11,20 @@
 mod channels;
 pub mod client;
 mod control;
+mod edit;
 mod failure;
 mod get;
 mod items;
 mod lines;
 mod list;
+mod meta;
 mod passwords;
 mod put;
 mod rates;
 mod socket;
 mod status;
 mod transfers;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,16 +38,19 @@ use serde::de::DeserializeOwned;
 use crate::catalog::Channel;
 use crate::hub::Hub;
 use crate::receiver::Receiver;
+use crate::watch::Watches;
 
 pub use channels::{
     ChannelInfo, ExportChannel, Exported, ImportChannel, Imported, ListChannels, MakeChannel,
 };
 pub use control::{Paused, Retried, Retry, SetPaused};
+pub use edit::{Edited, MakeFolder, MoveEntry, RemoveEntry};
 pub use failure::{Failure, Kind};
 pub use get::Get;
 pub use items::{AddItems, AddedItems, Described, GetItem, ListItems, RemoveItem, SkippedItem};
 pub use lines::Line;
 pub use list::{Entry, EntryState, List};
+pub use meta::{Describe, Description, Sight};
 pub use passwords::{
     ListPasswords, MadePassword, MakePassword, PasswordInfo, RemovePassword, Removed,
 };
@@ -52,6 +58,7 @@ pub use put::Put;
 pub use socket::Socket;
 pub use status::{ChannelStatus, CloneState, CloneStatus, Jobs, Running, Status, StatusOf, Tally};
 pub use transfers::{Transfers, Underway};
+pub use watch::Watch;
 
 /// Bytes of a question at most: an identity file in base64 has room.
 const MAX_QUESTION: usize = 4 << 20;
@@ -77,23 +84,29 @@ pub struct Local {
     hub: Arc<Hub>,
     /// `None` where no hub runs and a command has opened the folder for itself.
     receiver: Option<Arc<Receiver>>,
+    watches: Option<Arc<Watches>>,
     rates: rates::Rates,
     started: Instant,
 }
 
 impl Local {
     /// For a hub that runs.
-    pub fn running(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Arc<Self> {
-        Self::of(hub, Some(receiver))
+    pub fn running(hub: Arc<Hub>, receiver: Arc<Receiver>, watches: Arc<Watches>) -> Arc<Self> {
+        Self::of(hub, Some(receiver), Some(watches))
     }
 
     /// For a folder that no hub serves at the moment.
     pub fn resting(hub: Arc<Hub>) -> Arc<Self> {
-        Self::of(hub, None)
+        Self::of(hub, None, None)
     }
 
-    fn of(hub: Arc<Hub>, receiver: Option<Arc<Receiver>>) -> Arc<Self> {
-        Arc::new(Self { hub, receiver, rates: rates::Rates::default(), started: Instant::now() })
+    fn of(
+        hub: Arc<Hub>,
+        receiver: Option<Arc<Receiver>>,
+        watches: Option<Arc<Watches>>,
+    ) -> Arc<Self> {
+        let (rates, started) = (rates::Rates::default(), Instant::now());
+        Arc::new(Self { hub, receiver, watches, rates, started })
     }
 
     async fn channel(&self, nick: &str) -> Result<Channel, Failure> {
@@ -128,6 +141,11 @@ pub fn router(local: Arc<Local>) -> Router {
         .route(Transfers::PATH, post(transfers::transfers))
         .route(Retry::PATH, post(control::retry))
         .route(SetPaused::PATH, post(control::set_paused))
+        .route(MakeFolder::PATH, post(edit::make_folder))
+        .route(MoveEntry::PATH, post(edit::move_entry))
+        .route(RemoveEntry::PATH, post(edit::remove_entry))
+        .route(Describe::PATH, post(meta::describe))
+        .route(Watch::PATH, post(watch::watch))
         .layer(DefaultBodyLimit::max(MAX_QUESTION))
         .with_state(local)
 }

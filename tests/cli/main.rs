@@ -1,9 +1,11 @@
 //! The command line as a person uses it: the real binary, real folders, real signals.
 
 mod demo;
+mod edit;
 mod files;
 mod harness;
 mod help;
 mod hub;
 mod identity;
 mod passwords;
+mod watch;

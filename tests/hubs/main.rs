@@ -24,4 +24,5 @@ mod proxy;
 mod reading;
 mod sources;
 mod sweep;
+mod watch;
 mod wire;

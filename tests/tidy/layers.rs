@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["channels", "clone_sync", "files", "sweep"],
     &["cloud"],
     &["channels", "clone_sync", "files", "hook", "sweep"],
+    &["cloud", "watch"],
     &["web"],
     &["service"],
     &["local"],

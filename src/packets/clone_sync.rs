@@ -139,7 +139,7 @@ async fn operations(
     Ok(Done { reports, arrived: !here.is_empty(), copied })
 }
 
-/// SYNC-37: files what lost, each copy under the channel's next number, so that the other clones hear of
+/// SYNC-37, SYNC-45: files what lost, each copy under the channel's next number, so that the other clones hear of
 /// it too. Whether there was any that is new.
 async fn copies(
     apply: &mut Apply<'_>,

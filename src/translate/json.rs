@@ -123,7 +123,7 @@ impl Literal {
     }
 }
 
-/// The character of `\uXXXX`, or of two such that belong together, and how long that is.
+/// The character of `\u` and four digits, or of two such that belong together, and how long that is.
 fn escaped(text: &str) -> (char, usize) {
     let unit = |at: usize| text.get(at..at + 4).and_then(|d| u16::from_str_radix(d, 16).ok());
     let first = unit(2).unwrap_or(0xfffd);

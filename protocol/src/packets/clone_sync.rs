@@ -163,7 +163,7 @@ impl CloneSync {
 }
 
 impl Operation {
-    /// SYNC-4 to SYNC-6, SYNC-36: an operation that this version knows, whose rows lead from the top to
+    /// SYNC-4, SYNC-5, SYNC-6, SYNC-36: an operation that this version knows, whose rows lead from the top to
     /// the entry. Asked for each operation alone: one bad operation does not spoil its packet.
     pub fn check(&self) -> Result<(), Refusal> {
         let Some(op) = self.kind() else {

@@ -90,7 +90,7 @@ pub struct Maker<'a> {
     pub author: &'a mut dyn Author,
 }
 
-/// The version that an edit of an entry's content replaces: what a removal had seen counts as seen, or
+/// SYNC-44: the version that an edit of an entry's content replaces: what a removal had seen counts as seen, or
 /// the entry would stay removed.
 pub(super) fn seen_content(row: &Attach) -> Result<Option<VersionBytes>, CatalogError> {
     let (Some(content), Some(removed)) = (&row.content_version, &row.removed_version) else {

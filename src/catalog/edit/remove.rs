@@ -16,7 +16,7 @@ const SOME: usize = 2000;
 const PAGE: u32 = 500;
 
 impl Catalog {
-    /// Removes what is at a path. Answers how many entries went.
+    /// SYNC-43: removes what is at a path, what is inside first. Answers how many entries went.
     pub async fn local_remove(
         &self,
         path: &[String],

@@ -104,6 +104,29 @@ async fn the_loser_is_kept_as_one_copy_everywhere() {
     world.assert_nothing_lost().await;
 }
 
+/// SYNC-42: two clones make the same copy in different folders, for one had moved the entry meanwhile; they
+/// agree on one of the places.
+#[tokio::test]
+async fn a_copy_that_was_made_in_two_places_ends_in_one() {
+    let mut world = World::new(6).await;
+    world.mkdir(0, "d").await;
+    world.put(0, "f.txt", 1).await;
+    world.heal().await;
+    world.put(2, "f.txt", 2).await;
+    world.put(1, "f.txt", 3).await;
+    world.send_all(1, 2).await;
+    world.send_all(2, 1).await;
+    world.rename(2, "f.txt", "d/f.txt").await;
+    world.land_all().await;
+    let copy = |tree: Vec<String>| tree.into_iter().find(|path| path.contains(".conflict-"));
+    let (on_1, on_2) = (copy(world.tree(1).await), copy(world.tree(2).await));
+    assert_eq!(on_2.clone().map(|path| path.starts_with("d/")), Some(true), "{on_2:?}");
+    assert_eq!(on_1.map(|path| path.starts_with("d/")), Some(false));
+    world.heal().await;
+    world.assert_equal().await;
+    assert_eq!(copy(world.tree(0).await), on_2, "the larger place counts");
+}
+
 /// SYNC-41: namesakes are shown and found under different names, the same ones everywhere.
 #[tokio::test]
 async fn namesakes_are_shown_apart() {

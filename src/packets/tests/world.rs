@@ -185,11 +185,23 @@ impl World {
         self.hubs.insert(clone, hub);
     }
 
-    /// The network works again: everybody hears everything, and every byte is fetched.
-    pub(super) async fn heal(&mut self) {
+    /// What a clone has to tell another goes on its way.
+    pub(super) async fn send_all(&mut self, from: usize, to: usize) {
+        let (operations, through) = self.outbox(from, self.told[from][to]).await;
+        self.flying.push((to, from, operations));
+        self.told[from][to] = through;
+    }
+
+    /// Everything that is on its way arrives.
+    pub(super) async fn land_all(&mut self) {
         while let Some((to, from, operations)) = self.flying.pop() {
             self.deliver(to, from, &operations).await;
         }
+    }
+
+    /// The network works again: everybody hears everything, and every byte is fetched.
+    pub(super) async fn heal(&mut self) {
+        self.land_all().await;
         loop {
             let mut news = false;
             for from in 0..CLONES {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
 use crate::codec;
-use crate::identity::{PublicKey, SignError, SignedLocation, Signer};
+use crate::identity::{Introduction, PublicKey, SignError, Signer};
 use crate::ids::{Millis, PacketId, PortableId, SiteId};
 use crate::packets::Packet;
 use crate::refusal::{Code, Refusal};
@@ -107,7 +107,7 @@ pub fn seal(
     draft: Draft,
     packet: &Packet,
     signer: &dyn Signer,
-    introduction: Option<&SignedLocation>,
+    introduction: Option<&Introduction>,
 ) -> Result<Vec<u8>, SignError> {
     let header = Header {
         kind: packet.kind().to_owned(),
@@ -150,7 +150,7 @@ impl<'a> Sealed<'a> {
     }
 
     /// ID-12: the location record by which an unknown hub introduces itself.
-    pub fn introduction(&self) -> Option<Result<SignedLocation, Refusal>> {
+    pub fn introduction(&self) -> Option<Result<Introduction, Refusal>> {
         self.0.location.map(|bytes| codec::decode_owned(bytes))
     }
 

@@ -83,6 +83,7 @@ refusals! {
     BadKey = 24, "bad-key", "ID-5", 401, Never, "the key's size or exponent is not acceptable";
     ChallengeFailed = 25, "challenge-failed", "ID-14", 403, Later, "the location did not answer its challenge";
     BadLocation = 26, "bad-location", "ID-8", 400, Never, "the location record does not hold";
+    BadStatement = 27, "bad-statement", "ID-25", 400, Never, "the rotation or notice does not hold";
     NotAClone = 30, "not-a-clone", "SYNC-1", 403, Later, "the asking hub is not a listed clone of the channel";
     UnknownChannel = 31, "unknown-channel", "SYNC-2", 404, Later, "the channel does not live on this hub";
     QuotaExceeded = 32, "quota-exceeded", "SYNC-12", 403, Later, "the channel's quota on this hub is exhausted";

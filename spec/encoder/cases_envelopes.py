@@ -218,6 +218,7 @@ def long_lists():
     item = {**NAME, "ranges": [{"first": 0, "count": 1}]}
     row128 = 129 * [entry(row(), V1)]
     empty = {"record": b"", "channel_sig": b"", "site_sig": b""}
+    turned = {"record": b"", "old_sig": b"", "new_sig": b"", "site_sig": b""}
     lists = [
         ("257 items", "chunk-request", {"items": 257 * [item]}),
         ("257 items of pages", "manifest-request", {"items": 257 * [{**NAME, "first": 0, "count": 1}]}),
@@ -225,6 +226,8 @@ def long_lists():
         ("257 operations", "clone-sync", {"operations": 257 * [put(1, [], [])]}),
         ("129 rows", "clone-sync", {"operations": [put(1, row128, [data()])]}),
         ("65 records", "locations", {"records": 65 * [empty]}),
+        ("33 rotations", "locations", {"records": [], "rotations": 33 * [turned]}),
+        ("65 notices", "locations", {"records": [], "notices": 65 * [empty]}),
         ("4097 contents", "sync-report", {"present": 4097 * [NAME]}),
         ("257 reports", "sync-report", {"operations": 257 * [{"id": uuid7(1), "status": "stored"}]}),
         ("a text of 1025 bytes", "refusal", {"code": 1, "text": "x" * 1025, "clock": 1}),

@@ -1,6 +1,6 @@
 """Cases for packets.md: packets.json, every type encoded and signed; operations.json."""
 
-from . import tree
+from . import cases_keys, tree
 from .cases_identity import REPLICA, refused
 from .cases_sync import R1, R2, row
 from .versions import edit
@@ -89,6 +89,9 @@ def packets():
         ("two locations", "locations", {"records": [
             state(record("site-a", REPLICA, primary=True), "site-a"), state(record("site-b", REPLICA[::-1]), "site-b")]}),
         ("a greeting without records", "locations", {"records": []}),
+        ("a location after a rotation, and one that was removed", "locations", {
+            "records": [state(record("site-a", REPLICA), "site-a", "other-channel")],
+            "rotations": [cases_keys.turn()], "notices": [cases_keys.note(cases_keys.notice(), "other-channel")]}),
         ("a challenge", "challenge", {"nonce": tree.leaf(b"nonce")}),
         ("a refusal", "refusal", {"code": 22, "text": "the packet's dates are outside the allowed window", "clock": NOW + 7}),
         ("a refusal with a pause", "refusal", {"code": 65535, "text": "", "retry_after": 30, "clock": NOW}),

@@ -14,6 +14,7 @@ TABLE = [
     (24, "bad-key", 401, "never", "ID-5", "the key's size or exponent is not acceptable"),
     (25, "challenge-failed", 403, "later", "ID-14", "the location did not answer its challenge"),
     (26, "bad-location", 400, "never", "ID-8", "the location record does not hold"),
+    (27, "bad-statement", 400, "never", "ID-25", "the rotation or notice does not hold"),
     (30, "not-a-clone", 403, "later", "SYNC-1", "the asking hub is not a listed clone of the channel"),
     (31, "unknown-channel", 404, "later", "SYNC-2", "the channel does not live on this hub"),
     (32, "quota-exceeded", 403, "later", "SYNC-12", "the channel's quota on this hub is exhausted"),

@@ -168,7 +168,11 @@ impl Catalog {
     }
 }
 
-async fn unnamed(tx: &mut SqliteConnection, roots: &[Digest]) -> Result<Vec<Digest>, CatalogError> {
+/// Those of the roots that no row names.
+pub(super) async fn unnamed(
+    tx: &mut SqliteConnection,
+    roots: &[Digest],
+) -> Result<Vec<Digest>, CatalogError> {
     let rows = sqlx::query(
         "SELECT j.key FROM json_each(?1) j
          WHERE NOT EXISTS (SELECT 1 FROM data d WHERE d.root = unhex(j.value)) ORDER BY j.key",

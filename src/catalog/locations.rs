@@ -4,14 +4,14 @@
 //! deliveries.
 //! Invariant: a record is replaced by a higher (serial, replica) only; a deleted location stays as
 //! a record, so that an older one cannot bring it back.
-//! Spec: ID-10, ID-17, SYNC-1, SYNC-30.
+//! Spec: ID-10, ID-11, ID-17, ID-38, ID-39, SYNC-1, SYNC-30.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use zotferry_protocol::ids::{PortableId, ReplicaId, SiteId};
 
 use super::channels::{Channel, channel_in};
-use super::columns::{checked, integer, number, parsed};
+use super::columns::{checked, integer, maybe_number, number, parsed};
 use super::error::CatalogError;
 use super::sites::{Site, site};
 use super::{Catalog, ChannelNo, SiteNo};
@@ -83,8 +83,13 @@ pub struct Location {
     pub replica: ReplicaId,
     /// Whether the record claims to be the primary one.
     pub primary: bool,
-    /// Whether it was taken away.
+    /// Whether it counts as taken away: by its record, by a notice, or because an earlier key signed
+    /// its record and it was not kept.
     pub deleted: bool,
+    /// ID-38: whether a notice takes it away, whatever its record says.
+    pub removed: bool,
+    /// ID-39: the serial of the latest claim that it is the primary location, if there is one.
+    pub claim: Option<u64>,
     /// Which of two records counts.
     pub serial: u64,
     /// The whole signed record.
@@ -144,20 +149,30 @@ pub struct Lag {
 
 macro_rules! select_locations {
     ($rest:literal) => {
-        concat!("SELECT l.*, s.site_id, s.url FROM location l JOIN site s ON s.id = l.site ", $rest)
+        concat!(
+            "SELECT l.*, s.site_id, s.url, n.removed, n.is_primary AS named, n.serial AS named_serial
+             FROM location l JOIN site s ON s.id = l.site
+             LEFT JOIN notice n ON n.channel = l.channel AND n.site_id = s.site_id ",
+            $rest
+        )
     };
 }
 
 fn location(row: &SqliteRow) -> Result<Location, CatalogError> {
+    let (primary, serial) = (row.try_get("is_primary")?, number(row, "serial")?);
+    let named = row.try_get::<Option<bool>, _>("named")?.unwrap_or(false);
+    let by_notice = maybe_number(row, "named_serial")?.filter(|_| named);
     Ok(Location {
         channel: row.try_get("channel")?,
         site: row.try_get("site")?,
         site_id: parsed(row, "site_id")?,
         url: row.try_get("url")?,
         replica: checked(row, "replica", ReplicaId::from_slice)?,
-        primary: row.try_get("is_primary")?,
+        primary,
         deleted: row.try_get("deleted")?,
-        serial: number(row, "serial")?,
+        removed: row.try_get::<Option<bool>, _>("removed")?.unwrap_or(false),
+        claim: by_notice.max(primary.then_some(serial)),
+        serial,
         record: row.try_get("record")?,
         state: parsed(row, "state")?,
         foreign: row.try_get("is_foreign")?,
@@ -181,11 +196,22 @@ async fn location_in(
     row.as_ref().map(location).transpose()
 }
 
-/// A new replica has nothing of what the old one had: its cursors begin again.
+/// ID-11: of those that claim it, the latest is the primary location; ties go to the larger site id.
+pub fn primary(locations: &[Location]) -> Option<&Location> {
+    let proved = |l: &&Location| !l.deleted && !l.foreign && l.state == LocationState::Listed;
+    let claiming = locations.iter().filter(proved).filter(|l| l.claim.is_some());
+    claiming.max_by(|a, b| (a.claim, a.site_id.as_str()).cmp(&(b.claim, b.site_id.as_str())))
+}
+
+/// A new replica has nothing of what the old one had: its cursors begin again. What a notice removed
+/// stays removed.
 async fn place(tx: &mut SqliteConnection, new: &NewLocation) -> Result<(), CatalogError> {
     sqlx::query(
         "INSERT INTO location (channel, site, replica, is_primary, deleted, serial, record, state, is_foreign)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         VALUES (?1, ?2, ?3, ?4,
+                 ?5 OR EXISTS (SELECT 1 FROM notice n JOIN site s ON s.site_id = n.site_id
+                               WHERE n.channel = ?1 AND s.id = ?2 AND n.removed = 1),
+                 ?6, ?7, ?8, ?9)
          ON CONFLICT (channel, site) DO UPDATE SET
              acked_seq    = iif(location.replica = excluded.replica, location.acked_seq, 0),
              reported_seq = iif(location.replica = excluded.replica, location.reported_seq, 0),
@@ -266,8 +292,10 @@ impl Catalog {
     ) -> Result<Option<Located>, CatalogError> {
         let mut snapshot = self.snapshot().await?;
         let row = sqlx::query(
-            "SELECT l.*, s.site_id, s.url, s.key_pem, s.id, s.clock_offset, s.last_seen
+            "SELECT l.*, s.site_id, s.url, s.key_pem, s.id, s.clock_offset, s.last_seen,
+                    n.removed, n.is_primary AS named, n.serial AS named_serial
              FROM channel c JOIN location l ON l.channel = c.id JOIN site s ON s.id = l.site
+             LEFT JOIN notice n ON n.channel = l.channel AND n.site_id = s.site_id
              WHERE c.portable_id = ?1 AND s.site_id = ?2",
         )
         .bind(channel.as_str())

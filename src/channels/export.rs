@@ -3,16 +3,19 @@
 //! Owns: what is in the file. Not here: its encryption (`sealed`), what a hub does with an identity
 //! (`adopt`).
 //! Invariant: an identity that comes out of a file belongs together: guid, keys, id, key size.
-//! Spec: ID-1, ID-2, ID-20 for what comes out of the file; the file itself is local to this program.
+//! Spec: ID-1, ID-2, ID-20, ID-26 for what comes out of the file; the file itself is local to this program.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 use zotferry_protocol::codec;
-use zotferry_protocol::identity::{BaseUrl, PublicKey, SignedLocation, portable_id, site_id};
+use zotferry_protocol::identity::{
+    BaseUrl, MAX_ROTATIONS, PublicKey, SignedLocation, SignedRotation, site_id,
+};
 use zotferry_protocol::ids::{PortableId, ReplicaId};
 
+use super::rotate::renew;
 use super::sealed::{self, SealError, SealKey};
 use super::{ChannelError, Identity, adopt, hubzilla};
 use crate::catalog::{CatalogError, Channel, LocationState, NewLocation, NewSite};
@@ -31,6 +34,9 @@ pub enum ExportError {
     /// What is in it does not belong together.
     #[error("the identity in the file does not hold together: {0}")]
     Content(String),
+    /// The channel was rotated elsewhere.
+    #[error("the newest key of {0} is not on this hub; export the identity on a hub that has it")]
+    OldKey(String),
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyFileError),
@@ -70,6 +76,8 @@ struct Contents {
     private_key: String,
     #[serde(deserialize_with = "codec::bounded::<_, _, MAX_LOCATIONS>")]
     locations: Vec<SignedLocation>,
+    #[serde(default, deserialize_with = "codec::bounded::<_, _, MAX_ROTATIONS>")]
+    rotations: Vec<SignedRotation>,
 }
 
 /// The identity of a channel, encrypted: what makes another hub its clone.
@@ -78,8 +86,11 @@ pub async fn export(
     channel: &Channel,
     key: &SealKey,
 ) -> Result<Vec<u8>, ExportError> {
+    if !hub.holds_newest_key(channel)? {
+        return Err(ExportError::OldKey(channel.nick.clone()));
+    }
     let rows = hub.catalog.locations(channel.id).await?;
-    let records = rows.iter().filter(|row| !row.foreign);
+    let records = rows.iter().filter(|row| !row.foreign && !row.deleted);
     let contents = Contents {
         channel: channel.portable_id.clone(),
         guid: channel.guid.clone(),
@@ -90,6 +101,7 @@ pub async fn export(
             .filter_map(|row| codec::decode_owned(&row.record).ok())
             .take(MAX_LOCATIONS)
             .collect(),
+        rotations: hub.chain(channel).await?.signed(),
     };
     Ok(sealed::seal(&contents.bytes(), key)?)
 }
@@ -108,10 +120,13 @@ impl Contents {
         if key.public().pem() != self.public_key {
             return wrong("the private key and the public key do not match");
         }
-        if portable_id(&self.guid, key.public()) != self.channel {
+        let Self { guid, nick, locations, rotations, channel, .. } = self;
+        let identity = Identity { guid, nick, key, rotations, locations };
+        let chain = identity.chain().map_err(|e| ExportError::Content(e.to_string()))?;
+        if *chain.channel() != channel {
             return wrong("guid and key do not give the channel's id");
         }
-        Ok(Identity { guid: self.guid, nick: self.nick, key, locations: self.locations })
+        Ok(identity)
     }
 }
 
@@ -134,13 +149,17 @@ pub fn open(file: &[u8], key: Option<&SealKey>) -> Result<Opened, ExportError> {
     Ok(Opened { identity: contents.identity()?, foreign: Vec::new(), plain: false })
 }
 
-/// Makes this hub a clone of what came out of a file. Hubs that do not speak this protocol are kept
-/// and not announced to.
+/// Makes this hub a clone of what came out of a file, or brings the newest key of a channel that lives
+/// here. Hubs that do not speak this protocol are kept and not announced to.
 pub async fn import(
     hub: &Arc<Hub>,
     opened: Opened,
     nick: Option<&str>,
 ) -> Result<Channel, ChannelError> {
+    let id = opened.identity.chain().map_err(|e| ChannelError::Statement(e.to_string()))?;
+    if let Some(channel) = hub.catalog.channel_by_id(id.channel()).await? {
+        return renew(hub, &channel, opened.identity).await;
+    }
     let nick = nick.unwrap_or(&opened.identity.nick).to_owned();
     let channel = adopt(hub, opened.identity, &nick).await?;
     for foreign in opened.foreign {
@@ -173,6 +192,8 @@ async fn keep(hub: &Hub, channel: &Channel, foreign: &Foreign) -> Result<(), Cha
 
 #[cfg(test)]
 mod tests {
+    use zotferry_protocol::identity::portable_id;
+
     use super::*;
     use crate::channels::create;
 
@@ -242,6 +263,7 @@ mod tests {
                 public_key: identity.key.public().pem().to_owned(),
                 private_key: identity.key.to_pem().expect("a PEM").to_string(),
                 locations: Vec::new(),
+                rotations: Vec::new(),
             }
         };
         contents().identity().map(drop).expect("belongs together");

@@ -60,7 +60,8 @@ pub(super) fn open(file: &[u8]) -> Result<Opened, ExportError> {
     }
     let foreign = export.hubloc.iter().take(MAX_HUBS).filter_map(foreign).collect();
     let nick = channel.channel_address;
-    let identity = Identity { guid: channel.channel_guid, nick, key, locations: Vec::new() };
+    let (rotations, locations) = (Vec::new(), Vec::new());
+    let identity = Identity { guid: channel.channel_guid, nick, key, rotations, locations };
     Ok(Opened { identity, foreign, plain: true })
 }
 

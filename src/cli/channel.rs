@@ -12,7 +12,7 @@ use zotferry::local::{
     client::{Client, ClientError},
 };
 use zotferry::local::{
-    ChannelInfo, ExportChannel, ImportChannel, Imported, ListChannels, MakeChannel,
+    ChannelInfo, ExportChannel, ImportChannel, Imported, ListChannels, MakeChannel, RotateKey,
 };
 use zotferry::text::visible;
 
@@ -20,7 +20,7 @@ use super::exit::{Exit, Failure};
 use super::output;
 use super::passphrase::{PassphraseArgs, write_secret};
 
-/// Makes, lists, exports and imports channels.
+/// Makes, lists, exports and imports channels, and rotates their keys.
 ///
 /// These work beside a running hub as well as without one.
 #[derive(Subcommand)]
@@ -33,6 +33,7 @@ pub(crate) enum Channel {
     },
     Export(Export),
     Import(Import),
+    Rotate(Rotate),
     /// Lists the channels of this hub and where each of them lives.
     List {
         /// Prints JSON, one channel a line.
@@ -57,7 +58,9 @@ pub(crate) struct Export {
 /// Makes this hub a clone of the channel in a file.
 ///
 /// The hub announces itself to the channel's other hubs, and fetches the channel's files. The file
-/// comes from `zotferry channel export`, or from Hubzilla (a JSON export).
+/// comes from `zotferry channel export`, or from Hubzilla (a JSON export). Where the channel lives
+/// here already, the file brings it the new key of `zotferry channel rotate`; where it has left this
+/// hub, it comes back.
 #[derive(Args)]
 pub(crate) struct Import {
     /// The file.
@@ -69,12 +72,30 @@ pub(crate) struct Import {
     passphrase: PassphraseArgs,
 }
 
+/// Gives a channel another key, and writes its identity with the new key into a file.
+///
+/// The channel keeps its id. Import the file on each other clone; until then they go on as before.
+/// A hub that is put out with --without can do nothing with the old key.
+#[derive(Args)]
+pub(crate) struct Rotate {
+    /// Which channel.
+    nick: String,
+    /// The file, which must not exist.
+    file: PathBuf,
+    /// A clone that is put out; may be given several times.
+    #[arg(long, value_name = "URL")]
+    without: Vec<String>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   zotferry --dir hub channel new alice
   zotferry --dir hub channel export alice alice.id
   zotferry --dir there channel import alice.id
-  zotferry --dir there channel import alice.id --nick alice-2 --passphrase-file secret.txt";
+  zotferry --dir there channel import alice.id --nick alice-2 --passphrase-file secret.txt
+  zotferry --dir hub channel rotate alice alice-2.id --without https://lost.example";
 
 impl Channel {
     pub(crate) async fn run(self, dir: &Path) -> Result<Exit, Failure> {
@@ -82,6 +103,7 @@ impl Channel {
             Self::New { nick } => new(dir, nick).await,
             Self::Export(export) => export.run(dir).await,
             Self::Import(import) => import.run(dir).await,
+            Self::Rotate(rotate) => rotate.run(dir).await,
             Self::List { json } => list(dir, json).await,
         }
     }
@@ -128,6 +150,30 @@ impl Export {
         write_secret(&self.file, &file)?;
         let file = output::path(&self.file);
         output::line(format!("{file} opens with this passphrase only; keep both apart."));
+        Ok(Exit::Done)
+    }
+}
+
+impl Rotate {
+    async fn run(self, dir: &Path) -> Result<Exit, Failure> {
+        let file = output::path(&self.file);
+        if self.file.exists() {
+            return Err(Failure::failed(format!("{file} exists already; nothing was changed")));
+        }
+        let client = Client::running_or_resting(dir).await?;
+        let key = SealKey::new(&self.passphrase.choose()?).map_err(Failure::failed)?;
+        let (channel, without) = (self.nick, self.without);
+        let rotated = client.ask(&RotateKey { channel, without, key }).await;
+        client.close().await?;
+        let bytes = STANDARD.decode(rotated?.file).map_err(Failure::failed)?;
+        write_secret(&self.file, &bytes).map_err(|Failure { exit, text }| {
+            let next = "the key is rotated; write its identity with `zotferry channel export`";
+            Failure::new(exit, format!("{text}; {next}"))
+        })?;
+        output::line(format!(
+            "{file} holds the new key. Import it on each other clone of the channel \
+             (`zotferry channel import`); until then they go on with the old one."
+        ));
         Ok(Exit::Done)
     }
 }

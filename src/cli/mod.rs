@@ -5,6 +5,7 @@
 //! Invariant: names that came from other hubs are escaped before a terminal sees them.
 
 mod channel;
+mod clone;
 mod demo;
 mod edit;
 mod exit;
@@ -54,6 +55,8 @@ enum Command {
     Hub(hub::Hub),
     #[command(subcommand)]
     Channel(channel::Channel),
+    #[command(subcommand)]
+    Clone(clone::Clone),
     #[command(subcommand)]
     Password(password::Password),
     Put(put::Put),
@@ -127,6 +130,7 @@ impl Command {
             Self::Hub(hub) => hub.run(dir).await,
             Self::Channel(channel) => channel.run(dir).await,
             Self::Password(password) => password.run(dir).await,
+            Self::Clone(clone) => clone.run(dir).await,
             Self::Put(put) => put.run(dir).await,
             Self::Get(get) => get.run(dir).await,
             Self::Ls(ls) => ls.run(dir).await,

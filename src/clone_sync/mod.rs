@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use zotferry_protocol::refusal::Retry;
 
-use crate::catalog::{Channel, LocationState};
+use crate::catalog::{CatalogError, Channel, LocationState};
 use crate::hub::{CallError, Hub, Peer};
 use crate::queue::{Finish, Job, Lane, QueueError, Task};
 
@@ -132,6 +132,8 @@ async fn round(hub: &Arc<Hub>, tasks: &TaskTracker, busy: &Busy) -> Result<u64, 
 async fn serve(hub: &Arc<Hub>, job: Job) {
     let finish = match attempt(hub, &job).await {
         Ok(()) => Finish::Done,
+        // ID-17: it was removed while it was spoken to: there is nothing to come back to.
+        Err(_) if is_gone(hub, &job.lane).await => Finish::Done,
         Err(error) => {
             let (channel, site) = (job.lane.channel, job.lane.site);
             let text = error.to_string();
@@ -155,7 +157,11 @@ async fn serve(hub: &Arc<Hub>, job: Job) {
 }
 
 async fn attempt(hub: &Arc<Hub>, job: &Job) -> Result<(), CallError> {
-    let (peer, channel) = hub.peer_and_channel(job.lane.site, job.lane.channel).await?;
+    let (peer, channel) = match hub.peer_and_channel(job.lane.site, job.lane.channel).await {
+        // It was taken off this hub: there is nobody to speak for any more.
+        Err(CallError::Catalog(CatalogError::UnknownChannel)) => return Ok(()),
+        found => found?,
+    };
     let done = async {
         match job.task {
             Task::Announce => announce::announce(hub, &peer, &channel).await,
@@ -172,8 +178,17 @@ async fn attempt(hub: &Arc<Hub>, job: &Job) -> Result<(), CallError> {
     Ok(())
 }
 
-/// Whether a peer is a listed clone of a channel, so that it may be told things.
+/// Whether a hub is a clone no more.
+async fn is_gone(hub: &Hub, lane: &Lane) -> bool {
+    let place = hub.catalog.location(lane.channel, lane.site).await;
+    matches!(place, Ok(Some(place)) if place.deleted)
+}
+
+/// ID-17: whether a peer is a listed clone of a channel that lives here, so that it may be told things.
 async fn is_listed(hub: &Hub, peer: &Peer, channel: &Channel) -> Result<bool, CallError> {
+    if !hub.lives_here(channel.id).await? {
+        return Ok(false);
+    }
     let location = hub.catalog.location(channel.id, peer.row).await?;
     Ok(location.is_some_and(|l| !l.deleted && !l.foreign && l.state == LocationState::Listed))
 }

@@ -6,13 +6,13 @@
 
 use uuid::Uuid;
 use zotferry_protocol::envelope::{Draft, MAX_LIFE, Party, Verified, open, seal};
-use zotferry_protocol::identity::{BaseUrl, PublicKey, SignedLocation};
+use zotferry_protocol::identity::{BaseUrl, Introduction, PublicKey};
 use zotferry_protocol::ids::{Millis, PacketId, PortableId, SiteId};
 use zotferry_protocol::pacing::MAX_PAUSE;
 use zotferry_protocol::packets::{Packet, RefusalPacket};
 use zotferry_protocol::refusal::{Code, CodeNumber, Retry};
 
-use super::Hub;
+use super::{Hub, HubError};
 use crate::catalog::{CatalogError, SiteNo};
 use crate::transport::{Answer, TransportError};
 
@@ -52,9 +52,18 @@ pub enum CallError {
     /// This hub's own catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// Something of this hub's own folder, a key for instance.
+    #[error(transparent)]
+    Hub(#[from] Box<HubError>),
     /// Something else of this hub's own, or an answer that makes no sense.
     #[error("{0}")]
     Local(String),
+}
+
+impl From<HubError> for CallError {
+    fn from(error: HubError) -> Self {
+        Self::Hub(Box::new(error))
+    }
 }
 
 impl CallError {
@@ -117,7 +126,7 @@ impl Hub {
         to: &Peer,
         channel: &PortableId,
         packet: Packet,
-        introduction: Option<SignedLocation>,
+        introduction: Option<Introduction>,
     ) -> Result<Capability, CallError> {
         let now = self.clock.now();
         let draft = self.draft(&to.id, channel, now.offset(to.clock_offset), None);
@@ -160,7 +169,7 @@ impl Hub {
         &self,
         draft: Draft,
         packet: Packet,
-        introduction: Option<SignedLocation>,
+        introduction: Option<Introduction>,
     ) -> Result<Vec<u8>, CallError> {
         self.metrics.signatures.one();
         let key = std::sync::Arc::clone(&self.site_key);
@@ -178,7 +187,7 @@ impl Hub {
         peer: &Peer,
         channel: &PortableId,
         packet: &Packet,
-        introduction: Option<&SignedLocation>,
+        introduction: Option<&Introduction>,
     ) -> Result<Verified<Packet>, CallError> {
         let mut peer = peer.clone();
         for last in [false, true] {

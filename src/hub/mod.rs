@@ -9,7 +9,10 @@ mod folder;
 mod grants;
 mod health;
 mod jobs;
+mod keyring;
 mod peers;
+mod refusals;
+mod rights;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -37,6 +40,8 @@ pub use call::{CallError, Capability, Peer, refused};
 pub use clock::Clock;
 pub use folder::{Folder, FolderError, Lock};
 pub use grants::{Grant, Grants, Presented};
+pub use refusals::Refusals;
+pub use rights::Rights;
 
 /// Why a hub does not start.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +109,12 @@ pub struct Hub {
     pub passwords: Passwords,
     /// Capabilities that were presented here.
     pub grants: Grants,
+    /// What is being served, and to whom.
+    pub rights: Rights,
+    /// How many refusals were signed, and for whom.
+    pub refusals: Refusals,
+    /// Held while it changes where a channel lives or which key it has.
+    pub statements: tokio::sync::Mutex<()>,
     /// Rings when there may be something to fetch.
     pub work: Notify,
     /// Set when the catalog may want something that the receiver has not seen.
@@ -179,13 +190,16 @@ impl Hub {
         let recheck = catalog.last_stop() == LastStop::Unclean
             || !matches!(opened.rebuilt, Rebuilt::No)
             || opened.queue.stamp()? != catalog.stamp().await?;
-        Ok(Self {
+        let hub = Self {
             site: catalog.upsert_site(&me).await?,
             transport: Transport::new(&config)?,
             metrics: Metrics::default(),
             clock: parts.clock,
             passwords: Passwords::new()?,
             grants: Grants::default(),
+            rights: Rights::default(),
+            refusals: Refusals::default(),
+            statements: tokio::sync::Mutex::default(),
             work: Notify::new(),
             news: AtomicBool::new(true),
             deliveries: Notify::new(),
@@ -205,7 +219,9 @@ impl Hub {
             storage,
             recheck,
             _lock: lock,
-        })
+        };
+        hub.settle_keys().await?;
+        Ok(hub)
     }
 
     /// The catalog may want something new: the receiver looks.
@@ -228,21 +244,6 @@ impl Hub {
         self.catalog.mark_clean(stamp).await?;
         self.catalog.close().await;
         Ok(())
-    }
-
-    /// The private key of one of this hub's channels.
-    pub fn channel_key(
-        &self,
-        channel: &crate::catalog::Channel,
-    ) -> Result<Arc<PrivateKey>, HubError> {
-        let mut keys = self.channel_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(key) = keys.get(&channel.id) {
-            return Ok(Arc::clone(key));
-        }
-        let path = self.folder.channel_key(&channel.portable_id);
-        let key = Arc::new(PrivateKey::load(&path)?);
-        keys.insert(channel.id, Arc::clone(&key));
-        Ok(key)
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod channels;
 pub mod client;
+mod clones;
 mod control;
 mod edit;
 mod failure;
@@ -42,6 +43,9 @@ use crate::watch::Watches;
 
 pub use channels::{
     ChannelInfo, ExportChannel, Exported, ImportChannel, Imported, ListChannels, MakeChannel,
+};
+pub use clones::{
+    CloneInfo, LeaveChannel, Left, ListClones, MakePrimary, RemoveClone, RotateKey, Standing,
 };
 pub use control::{Paused, Retried, Retry, SetPaused};
 pub use edit::{Edited, MakeFolder, MoveEntry, RemoveEntry};
@@ -130,6 +134,11 @@ pub fn router(local: Arc<Local>) -> Router {
         .route(MakePassword::PATH, post(passwords::make))
         .route(ListPasswords::PATH, post(passwords::list))
         .route(RemovePassword::PATH, post(passwords::remove))
+        .route(RotateKey::PATH, post(clones::rotate))
+        .route(ListClones::PATH, post(clones::list))
+        .route(RemoveClone::PATH, post(clones::remove))
+        .route(MakePrimary::PATH, post(clones::make_primary))
+        .route(LeaveChannel::PATH, post(clones::leave))
         .route(Put::PATH, post(put::put))
         .route(Get::PATH, post(get::get))
         .route(List::PATH, post(list::list))

@@ -1,17 +1,18 @@
 //! Whether a packet counts: who signed it, for whom, when, and whether it was seen before.
 //!
 //! Owns: the order of the checks. Not here: the checks themselves (see the protocol's `envelope`).
-//! Spec: SIGN-3 to SIGN-6, SIGN-9, SIGN-12 to SIGN-15, ID-17, ID-21, ID-22, SYNC-1, SYNC-2.
+//! Spec: SIGN-3 to SIGN-6, SIGN-9, SIGN-12 to SIGN-15, ID-14, ID-17, ID-21, ID-22, ID-34, ID-41, SYNC-1, SYNC-2.
 
 use std::sync::Arc;
 
 use zotferry_protocol::envelope::{Authentic, Header, Sealed, Verified, open};
-use zotferry_protocol::identity::{PublicKey, VerifiedLocation};
+use zotferry_protocol::identity::{Introduction, KeyChain, PublicKey, VerifiedLocation};
 use zotferry_protocol::packets::Packet;
 use zotferry_protocol::refusal::{Code, Refusal};
 
+use super::statements::{Bringer, Judged, judge};
 use super::unavailable;
-use crate::catalog::{Channel, LocationState, NewSite, Site};
+use crate::catalog::{Channel, Location, LocationState, NewSite, Site};
 use crate::hub::Hub;
 
 /// A hub that speaks for one of our channels.
@@ -46,7 +47,7 @@ pub(super) async fn admit(
     hub: &Arc<Hub>,
     bytes: &[u8],
 ) -> Result<(Caller, Verified<Packet>), Denied> {
-    let (site, authentic) = authenticate(hub, bytes).await?;
+    let (site, shown, authentic) = authenticate(hub, bytes).await?;
     let header = authentic.header().clone();
     let signed = |refusal: Refusal| Denied::Signed(header.clone(), refusal);
     let purged = hub.catalog.purged_through().await.map_err(|e| unavailable(&e))?;
@@ -60,10 +61,12 @@ pub(super) async fn admit(
         return Err(Denied::Again(answer));
     }
     let packet = authentic.packet().map_err(signed)?;
-    let caller = caller(hub, site, &header).await.map_err(signed)?;
+    let (caller, place) = caller(hub, site, shown, &header).await.map_err(signed)?;
     let may = caller.listed || matches!(&*packet, Packet::Locations(_) | Packet::Challenge(_));
     if !may {
-        return Err(signed(Code::NotAClone.into()));
+        // ID-14: a challenge that has failed is said to have failed.
+        let failed = place.is_some_and(|l| !l.deleted && l.attempts > 0);
+        return Err(signed(if failed { Code::ChallengeFailed } else { Code::NotAClone }.into()));
     }
     if caller.listed {
         hub.catalog.seen(caller.site.id, hub.clock.now()).await.map_err(|e| unavailable(&e))?;
@@ -76,14 +79,16 @@ pub(super) async fn admit(
 async fn authenticate<'a>(
     hub: &Arc<Hub>,
     bytes: &'a [u8],
-) -> Result<(Site, Authentic<'a>), Refusal> {
+) -> Result<(Site, Option<Introduction>, Authentic<'a>), Refusal> {
     let sealed = open(bytes)?;
     let known = hub.catalog.site_by_id(sealed.key()).await.map_err(|e| unavailable(&e))?;
     if let Some(site) = known {
         let key = PublicKey::from_pem(&site.key_pem).map_err(|e| unavailable(&e))?;
-        return Ok((site, sealed.authenticate(&key, &hub.site_id)?));
+        let shown = sealed.introduction().and_then(Result::ok);
+        return Ok((site, shown, sealed.authenticate(&key, &hub.site_id)?));
     }
-    let introduced = introduction(hub, &sealed).await?;
+    let shown = sealed.introduction().ok_or(Code::UnknownLocation)??;
+    let introduced = introduction(hub, &sealed, &shown).await?;
     let authentic = sealed.authenticate(introduced.site_key(), &hub.site_id)?;
     if authentic.header().from.channel != introduced.location().channel {
         return Err(Refusal::with(Code::UnknownLocation, "the record is of another channel"));
@@ -95,31 +100,79 @@ async fn authenticate<'a>(
     };
     let row = hub.catalog.upsert_site(&new).await.map_err(|e| unavailable(&e))?;
     let site = hub.catalog.site(row).await.map_err(|e| unavailable(&e))?;
-    Ok((site.ok_or(Code::UnknownLocation)?, authentic))
+    Ok((site.ok_or(Code::UnknownLocation)?, Some(shown), authentic))
 }
 
 /// ID-21: a record in the envelope that our channel and the signing hub signed.
-async fn introduction(hub: &Arc<Hub>, sealed: &Sealed<'_>) -> Result<VerifiedLocation, Refusal> {
-    let record = sealed.introduction().ok_or(Code::UnknownLocation)??;
-    let id = record.claimed_channel()?;
+async fn introduction(
+    hub: &Arc<Hub>,
+    sealed: &Sealed<'_>,
+    shown: &Introduction,
+) -> Result<VerifiedLocation, Refusal> {
+    let id = shown.location().claimed_channel()?;
     let channel = hub.catalog.channel_by_id(&id).await.map_err(|e| unavailable(&e))?;
     let channel = channel.ok_or(Code::UnknownLocation)?;
-    let key = PublicKey::from_pem(&channel.public_pem).map_err(|e| unavailable(&e))?;
-    let verified = record.verify(&id, &key)?;
+    let verified = shown_place(hub, &channel, shown).await?;
     if verified.site_id() != sealed.key() {
         return Err(Refusal::with(Code::UnknownLocation, "the record is of another hub"));
     }
     Ok(verified)
 }
 
+/// ID-34: the record of an introduction, by the keys that are known here, or by those that it shows
+/// where they count.
+async fn shown_place(
+    hub: &Arc<Hub>,
+    channel: &Channel,
+    shown: &Introduction,
+) -> Result<VerifiedLocation, Refusal> {
+    let ours = hub.chain(channel).await.map_err(|e| unavailable(&e))?;
+    let theirs = KeyChain::new(channel.portable_id.clone(), ours.first().clone());
+    let theirs = theirs.with(&shown.rotations)?;
+    let places = hub.catalog.locations(channel.id).await.map_err(|e| unavailable(&e))?;
+    match judge(&places, &ours, &theirs, Bringer::Stranger) {
+        Judged::Theirs => theirs.verify_location(&shown.location()),
+        Judged::Ours | Judged::Same => ours.verify_location(&shown.location()),
+    }
+}
+
 /// SYNC-1, SYNC-2: the channel lives here, and at the asking hub.
-async fn caller(hub: &Arc<Hub>, site: Site, header: &Header) -> Result<Caller, Refusal> {
+async fn caller(
+    hub: &Arc<Hub>,
+    site: Site,
+    shown: Option<Introduction>,
+    header: &Header,
+) -> Result<(Caller, Option<Location>), Refusal> {
     if header.from.channel != header.to.channel {
         return Err(Refusal::with(Code::NotAClone, "`from` and `to` name different channels"));
     }
     let channel = hub.catalog.channel_by_id(&header.to.channel).await;
     let channel = channel.map_err(|e| unavailable(&e))?.ok_or(Code::UnknownChannel)?;
-    let location = hub.catalog.location(channel.id, site.id).await.map_err(|e| unavailable(&e))?;
-    let listed = location.is_some_and(|l| !l.deleted && l.state == LocationState::Listed);
-    Ok(Caller { channel, site, listed })
+    if !hub.lives_here(channel.id).await.map_err(|e| unavailable(&e))? {
+        return Err(Code::UnknownChannel.into());
+    }
+    let place = hub.catalog.location(channel.id, site.id).await.map_err(|e| unavailable(&e))?;
+    let notice = hub.catalog.notice(channel.id, &site.site_id).await;
+    let removed = notice.map_err(|e| unavailable(&e))?.is_some_and(|notice| notice.removed);
+    let left = place.as_ref().filter(|place| place.deleted);
+    if removed || (left.is_some() && !returns(hub, &channel, &site, left, shown).await) {
+        return Err(Code::NotAClone.into());
+    }
+    let listed = |l: &Location| !l.deleted && l.state == LocationState::Listed;
+    let listed = place.as_ref().is_some_and(listed);
+    Ok((Caller { channel, site, listed }, place))
+}
+
+/// ID-41: whether a hub that the channel left shows a newer record, by which it lives there again.
+async fn returns(
+    hub: &Arc<Hub>,
+    channel: &Channel,
+    site: &Site,
+    left: Option<&Location>,
+    shown: Option<Introduction>,
+) -> bool {
+    let Some(shown) = shown else { return false };
+    let Ok(verified) = shown_place(hub, channel, &shown).await else { return false };
+    let newer = left.is_none_or(|left| verified.location().serial > left.serial);
+    newer && *verified.site_id() == site.site_id && !verified.location().deleted
 }

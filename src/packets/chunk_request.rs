@@ -43,19 +43,22 @@ pub(super) async fn again(
 ) -> Option<Result<Reply, Refusal>> {
     let grant = hub.grants.find(&presentation.bytes, hub.clock.now())?;
     Some(match still_a_clone(hub, &grant).await {
-        Ok(channel) => answer(hub, channel, grant, presentation).await,
+        Ok((channel, site)) => answer(hub, channel, site, grant, presentation).await,
         Err(refusal) => Err(refusal),
     })
 }
 
-async fn still_a_clone(hub: &Arc<Hub>, grant: &Grant) -> Result<i64, Refusal> {
+async fn still_a_clone(hub: &Arc<Hub>, grant: &Grant) -> Result<(i64, i64), Refusal> {
     let from = &grant.header.from;
     let located = hub.catalog.located(&from.channel, &from.hub).await;
     let located = located.map_err(|e| unavailable(&e))?.ok_or(Code::NotAClone)?;
     if located.location.deleted || located.location.state != LocationState::Listed {
         return Err(Code::NotAClone.into());
     }
-    Ok(located.channel.id)
+    if !hub.lives_here(located.channel.id).await.map_err(|e| unavailable(&e))? {
+        return Err(Code::UnknownChannel.into());
+    }
+    Ok((located.channel.id, located.site.id))
 }
 
 /// A capability seen for the first time.
@@ -68,15 +71,17 @@ pub(super) async fn present(
     let Packet::ChunkRequest(request) = &**packet else { return Err(Code::UnknownType.into()) };
     let header = packet.header().clone();
     let grant = hub.grants.keep(&presentation.bytes, header, request.clone());
-    answer(hub, caller.channel.id, grant, presentation).await
+    answer(hub, caller.channel.id, caller.site.id, grant, presentation).await
 }
 
 async fn answer(
     hub: &Arc<Hub>,
     channel: i64,
+    site: i64,
     grant: Arc<Grant>,
     presentation: &Presentation,
 ) -> Result<Reply, Refusal> {
+    let right = hub.rights.of(channel, site);
     let items = resolve(hub, channel, &grant.request.items).await?;
     let wanted = flatten(&grant.request.items, &items)?;
     let asked = wanted.iter().filter_map(|w| w.len).map(u64::from).sum();
@@ -90,16 +95,9 @@ async fn answer(
     let plan = Plan::new(wanted, presentation.resume, budget)
         .map_err(|e| Refusal::with(Code::BadRange, e))?;
     let (storage, hub) = (Arc::clone(&hub.storage), Arc::clone(hub));
-    Ok(Reply::Frames(pump(Frames {
-        plan,
-        items,
-        storage,
-        presented,
-        hub,
-        open: None,
-        small: None,
-        stuck: None,
-    })))
+    let (open, small, stuck) = (None, None, None);
+    let frames = Frames { plan, items, storage, presented, hub, open, small, stuck };
+    Ok(Reply::Frames(pump(frames, right)))
 }
 
 /// What each item is here.

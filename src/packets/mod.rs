@@ -3,7 +3,7 @@
 //! Owns: the way of a packet from bytes to answer. Not here: HTTP (see `web`), what a packet is.
 //! Invariant: a handler gets a [`Verified`] packet of a listed clone, or of a hub that introduced
 //! itself and asks for nothing but to be listed. 2xx only after what must not be lost is on disk.
-//! Spec: PKT-11 to PKT-13, SIGN-14, SIGN-17, REF-2, REF-3.
+//! Spec: PKT-11 to PKT-13, SIGN-14, SIGN-17, REF-2, REF-3, REF-6.
 
 mod admit;
 mod challenge;
@@ -15,6 +15,7 @@ mod merge;
 mod registers;
 mod rows;
 mod serve;
+pub(crate) mod statements;
 mod stream_request;
 mod sync_report;
 #[cfg(test)]
@@ -30,7 +31,6 @@ use crate::hub::Hub;
 pub use admit::{Caller, Denied};
 pub use chunk_request::Presentation;
 pub use clone_sync::merge_answer;
-pub(crate) use locations::place;
 pub(crate) use rows::operation_of;
 pub use serve::Pieces;
 pub use stream_request::{Ranged, Stream, StreamAsk, parse_range, pieces, stream};
@@ -97,6 +97,10 @@ async fn deny(hub: &Arc<Hub>, denied: Denied) -> Reply {
         }
         Denied::Signed(header, refusal) => {
             tracing::info!(code = %refusal.code, from = %header.from.hub, "a packet was refused");
+            // REF-6: who is refused over and over gets no more signatures for a while.
+            if let Err(seconds) = hub.refusals.one_more(&header.from.hub, hub.clock.now()) {
+                return Reply::Hint(Refusal::new(Code::TooMany).after(seconds));
+            }
             // SIGN-12: towards others this hub's clock never stands before what it has forgotten, or
             // a clock that was set back would make it deaf until the time comes round again.
             let purged = hub.catalog.purged_through().await.unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! Owns: buffers and their reuse. Not here: what may be read (the handlers), HTTP.
 //! Invariant: a slow reader holds two pieces of memory and no thread.
-//! Spec: FETCH-10, STREAM-4.
+//! Spec: FETCH-10, STREAM-4, ID-17.
 
 use std::pin::Pin;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Content bytes read at a time.
 pub(super) const READ: usize = 512 << 10;
@@ -104,11 +105,17 @@ impl futures_util::Stream for Pieces {
 
 /// Reads a source one piece ahead of the reader. What the system has in memory is read where it is
 /// sent, while it is in the processor's cache; only a disk is waited for on another thread.
-pub(super) fn pump<S: Source>(source: S) -> Pieces {
+/// Cut when the right to it ends.
+pub(super) fn pump<S: Source>(source: S, right: CancellationToken) -> Pieces {
     let (send, receive) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut source = source;
         while let Ok(place) = send.reserve().await {
+            // ID-17: a clone that was removed gets nothing more, also in the middle of an answer.
+            if right.is_cancelled() {
+                place.send(Err(std::io::Error::other("the asking hub is a clone no more")));
+                return;
+            }
             let piece = match source.piece_at_hand() {
                 Some(piece) => piece,
                 None => {

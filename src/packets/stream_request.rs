@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 use zotferry_protocol::ids::{Digest, ResourceId, Role};
 use zotferry_protocol::packets::{Packet, StreamRequest};
 use zotferry_protocol::refusal::{Code, Refusal};
@@ -60,13 +61,13 @@ pub async fn stream(hub: &Arc<Hub>, ask: &StreamAsk) -> Stream {
         return Stream::Off;
     }
     match check(hub, ask).await {
-        Ok(served) => open(hub, ask, &served).await,
+        Ok((served, right)) => open(hub, ask, &served, right).await,
         Err(denied) => Stream::Refused(super::deny(hub, denied).await),
     }
 }
 
 /// STREAM-2: the packet counts, is of a clone, and names what the path names.
-async fn check(hub: &Arc<Hub>, ask: &StreamAsk) -> Result<Served, Denied> {
+async fn check(hub: &Arc<Hub>, ask: &StreamAsk) -> Result<(Served, CancellationToken), Denied> {
     let (caller, packet) = admit::admit(hub, &ask.packet).await?;
     let signed = |refusal: Refusal| Denied::Signed(packet.header().clone(), refusal);
     let named = StreamRequest { resource: ask.resource.clone(), role: ask.role, root: ask.root };
@@ -74,16 +75,22 @@ async fn check(hub: &Arc<Hub>, ask: &StreamAsk) -> Result<Served, Denied> {
         Packet::StreamRequest(request) if *request == named => {}
         _ => return Err(signed(Refusal::with(Code::BadField, "the packet is for another stream"))),
     }
+    let right = hub.rights.of(caller.channel.id, caller.site.id);
     let name = (named.resource, named.role, named.root);
     let found = manifest_request::served(hub, caller.channel.id, &[name]).await.map_err(signed)?;
     match found.into_iter().next() {
-        Some(Ok(served)) => Ok(served),
+        Some(Ok(served)) => Ok((served, right)),
         Some(Err(refusal)) => Err(signed(refusal)),
         None => Err(signed(Code::UnknownResource.into())),
     }
 }
 
-async fn open(hub: &Arc<Hub>, ask: &StreamAsk, served: &Served) -> Stream {
+async fn open(
+    hub: &Arc<Hub>,
+    ask: &StreamAsk,
+    served: &Served,
+    right: CancellationToken,
+) -> Stream {
     let size = served.size;
     let condition = ask.if_range.as_ref().is_none_or(|tag| *tag == format!("\"{}\"", served.root));
     let range = match ask.range.as_deref().filter(|_| condition).map(|r| parse_range(r, size)) {
@@ -99,13 +106,14 @@ async fn open(hub: &Arc<Hub>, ask: &StreamAsk, served: &Served) -> Stream {
         Ok(Err(error)) => return Stream::Refused(Reply::Hint(unavailable(&error))),
         Err(error) => return Stream::Refused(Reply::Hint(unavailable(&error))),
     };
-    let pieces = pieces(hub, content, range.clone().unwrap_or(0..size));
+    let left = range.clone().unwrap_or(0..size);
+    let pieces = pump(Reading { content, left, hub: Arc::clone(hub) }, right);
     Stream::Content { size, range, pieces }
 }
 
-/// A part of a content, piece by piece.
+/// A part of a content, piece by piece, for somebody whose right to it does not end.
 pub fn pieces(hub: &Arc<Hub>, content: Box<dyn Content>, left: Range<u64>) -> Pieces {
-    pump(Reading { content, left, hub: Arc::clone(hub) })
+    pump(Reading { content, left, hub: Arc::clone(hub) }, CancellationToken::new())
 }
 
 struct Reading {

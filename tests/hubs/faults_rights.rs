@@ -104,7 +104,8 @@ async fn a_removed_location_gets_nothing_more() {
 
     clone.hub().state_location(&alice, false, true).await.unwrap();
     let own = clone.hub().own_location(&alice).await.unwrap();
-    let news = Packet::from(Locations { records: own.into_iter().collect() });
+    let news =
+        Packet::from(Locations { records: own.into_iter().collect(), ..Locations::default() });
     clone.hub().call(&peer, &alice.portable_id, &news, None).await.unwrap();
     let served = origin.counts().bytes_served;
     let said = post(&origin, shown.bytes.clone()).await;

@@ -211,8 +211,9 @@ impl TestHub {
     /// A channel that lives here alone.
     pub(crate) async fn create_channel(&self, nick: &str) -> Channel {
         let (guid, nick) = (format!("guid of {nick}"), nick.to_owned());
+        let (rotations, locations) = (Vec::new(), Vec::new());
         let identity =
-            Identity { guid, nick: nick.clone(), key: small_key(), locations: Vec::new() };
+            Identity { guid, nick: nick.clone(), key: small_key(), rotations, locations };
         channels::adopt(self.hub(), identity, &nick).await.unwrap()
     }
 
@@ -250,18 +251,29 @@ impl TestHub {
 
     /// Makes this hub a clone of another's channel, as an exported identity would.
     pub(crate) async fn clone_channel(&self, from: &Self, nick: &str) -> Channel {
-        let channel = from.channel(nick).await;
-        let pem = std::fs::read_to_string(from.hub().folder.channel_key(&channel.portable_id));
-        let key = PrivateKey::from_pem(&pem.unwrap()).unwrap();
-        let rows = from.hub().catalog.locations(channel.id).await.unwrap();
-        let records = rows.iter().map(|row| codec::decode_owned::<SignedLocation>(&row.record));
-        let identity = Identity {
+        channels::adopt(self.hub(), from.identity(nick).await, nick).await.unwrap()
+    }
+
+    /// The same without knowing where else it lives.
+    pub(crate) async fn clone_channel_alone(&self, from: &Self) -> Channel {
+        let identity = Identity { locations: Vec::new(), ..from.identity("alice").await };
+        channels::adopt(self.hub(), identity, "alice").await.unwrap()
+    }
+
+    /// What a person carries to another hub.
+    pub(crate) async fn identity(&self, nick: &str) -> Identity {
+        let channel = self.channel(nick).await;
+        let pem = std::fs::read_to_string(self.hub().folder.channel_key(&channel.portable_id));
+        let rows = self.hub().catalog.locations(channel.id).await.unwrap();
+        let live = rows.iter().filter(|row| !row.deleted);
+        let records = live.map(|row| codec::decode_owned::<SignedLocation>(&row.record));
+        Identity {
             guid: channel.guid.clone(),
             nick: nick.to_owned(),
-            key,
+            key: PrivateKey::from_pem(&pem.unwrap()).unwrap(),
+            rotations: self.hub().chain(&channel).await.unwrap().signed(),
             locations: records.map(Result::unwrap).collect(),
-        };
-        channels::adopt(self.hub(), identity, nick).await.unwrap()
+        }
     }
 
     pub(crate) async fn put(&self, nick: &str, path: &Path) -> Vec<files::PutEvent> {

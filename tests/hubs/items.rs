@@ -35,6 +35,7 @@ async fn captured_pair(dir: &std::path::Path, clone: Setup) -> (TestHub, TestHub
         guid: text("channel_guid").to_owned(),
         nick: nick.to_owned(),
         key: PrivateKey::from_pem(text("channel_prvkey")).unwrap(),
+        rotations: Vec::new(),
         locations,
     };
     channels::adopt(origin.hub(), identity("alice", Vec::new()), "alice").await.unwrap();

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod clones;
 mod cloud;
 mod craft;
 mod faults_away;
@@ -22,6 +23,7 @@ mod operations;
 mod path;
 mod proxy;
 mod reading;
+mod rotation;
 mod sources;
 mod sweep;
 mod watch;

@@ -192,11 +192,15 @@ CHECKS = {
     ("refusals", "table"): lambda c: wire.CODES[c["name"]] == (c["code"], c["http"]),
 }  # fmt: skip
 
-# What a receiver that neither streams, nor serves chunks, nor makes names and edits has no use for.
+# What a receiver that neither streams, nor serves chunks, nor makes names and edits, and that knows its one
+# origin from a person, has no use for.
 NOT_APPLICABLE = {
     ("ids", "urls"), ("ids", "urls_bad"), ("locations", "order"), ("chunking", "too_large"), ("attach", "names"),
     ("attach", "names_bad"), ("attach", "rows_local"), ("versions", "edits"), ("frames", "resume"),
     ("frames", "resume_bad"), ("frames", "plans"), ("refusals", "unknown"), ("streams", "heads"),
+    ("rotations", "good"), ("rotations", "bad"), ("rotations", "chains"), ("rotations", "rivals"),
+    ("rotations", "records"), ("rotations", "introductions"), ("notices", "good"), ("notices", "bad"),
+    ("notices", "order"),
 }  # fmt: skip
 
 

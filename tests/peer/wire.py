@@ -21,6 +21,7 @@ CODES = {
     "malformed": (10, 400), "too-large": (11, 413), "unsupported-version": (12, 400), "unknown-type": (13, 400),
     "bad-field": (14, 400), "unknown-location": (20, 401), "bad-signature": (21, 401), "stale": (22, 401),
     "not-for-me": (23, 403), "bad-key": (24, 401), "challenge-failed": (25, 403), "bad-location": (26, 400),
+    "bad-statement": (27, 400),
     "not-a-clone": (30, 403), "unknown-channel": (31, 404), "quota-exceeded": (32, 403), "no-space": (33, 503),
     "unknown-resource": (40, 404), "gone": (41, 410), "superseded": (42, 409), "not-here": (43, 404),
     "bad-content": (44, 422), "bad-range": (45, 400), "bad-name": (50, 400), "unsupported-operation": (51, 400),
@@ -245,6 +246,8 @@ LOCATION = fields(
     serial=uint(),
 )  # fmt: skip
 SIGNED_LOCATION = fields(record=binary(), channel_sig=binary(), site_sig=binary())
+SIGNED_ROTATION = fields(record=binary(), old_sig=binary(), new_sig=binary(), site_sig=binary())
+SIGNED_NOTICE = fields(record=binary(), channel_sig=binary())
 PUT = fields(
     attach=list_of(fields(row=row_of, place=version, meta=version, content_=version), 128),
     data_=list_of(
@@ -281,7 +284,9 @@ PACKETS = {
     ),
     "chunk-request": fields(items=list_of(fields(**CONTENT, ranges=ranges), 256)),
     "stream-request": fields(**CONTENT),
-    "locations": fields(records=list_of(SIGNED_LOCATION, 64)),
+    "locations": fields(
+        records=list_of(SIGNED_LOCATION, 64), rotations_=list_of(SIGNED_ROTATION, 32), notices_=list_of(SIGNED_NOTICE, 64)
+    ),
     "challenge": fields(nonce=binary(32)),
     "refusal": fields(code=uint(65535), text=text(1024), retry_after_=U32, clock=uint()),
 }

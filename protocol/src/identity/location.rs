@@ -1,11 +1,11 @@
 //! Location records: this channel lives at that hub, signed by both.
 //!
 //! Invariant: a [`VerifiedLocation`] carries both signatures and they hold; only `verify` makes one.
-//! Spec: ID-7 to ID-10.
+//! Spec: ID-7 to ID-10, ID-12, ID-34.
 
 use serde::{Deserialize, Serialize};
 
-use super::{BaseUrl, PublicKey, SignError, Signer, site_id};
+use super::{BaseUrl, PublicKey, SignError, SignedRotation, Signer, site_id};
 use crate::codec;
 use crate::ids::{PortableId, ReplicaId, SiteId};
 use crate::refusal::{Code, Refusal};
@@ -48,6 +48,43 @@ pub struct SignedLocation {
     pub site_sig: Vec<u8>,
 }
 
+/// ID-12, ID-34: how a hub introduces itself in an envelope: its record, and the rotations by which
+/// the key that signed it follows the first one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduction {
+    /// The record, by its parts.
+    #[serde(with = "serde_bytes")]
+    record: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    channel_sig: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    site_sig: Vec<u8>,
+    /// All rotations of the channel that the sender knows, in their order.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "codec::bounded::<_, _, 32>"
+    )]
+    pub rotations: Vec<SignedRotation>,
+}
+
+impl Introduction {
+    /// By this record.
+    pub fn new(location: SignedLocation, rotations: Vec<SignedRotation>) -> Self {
+        let SignedLocation { record, channel_sig, site_sig } = location;
+        Self { record, channel_sig, site_sig, rotations }
+    }
+
+    /// The record.
+    pub fn location(&self) -> SignedLocation {
+        SignedLocation {
+            record: self.record.clone(),
+            channel_sig: self.channel_sig.clone(),
+            site_sig: self.site_sig.clone(),
+        }
+    }
+}
+
 /// A location whose signatures hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedLocation {
@@ -76,6 +113,11 @@ impl SignedLocation {
     /// The channel that the record speaks of, before anything is verified: to look up its key.
     pub fn claimed_channel(&self) -> Result<PortableId, Refusal> {
         codec::decode_owned::<Location>(&self.record).map(|l| l.channel)
+    }
+
+    /// Whether this key made the channel's signature.
+    pub fn is_by(&self, channel_key: &PublicKey) -> bool {
+        channel_key.verifies(&message(&self.record), &self.channel_sig)
     }
 
     /// ID-8, ID-9: both signatures hold and the site key is acceptable.

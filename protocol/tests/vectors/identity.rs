@@ -117,7 +117,7 @@ fn introduction(case: Case<'_>) {
 }
 
 fn introduced(case: Case<'_>, sealed: &Sealed<'_>) -> Result<VerifiedLocation, Refusal> {
-    let record = sealed.introduction().ok_or(Code::UnknownLocation)??;
+    let record = sealed.introduction().ok_or(Code::UnknownLocation)??.location();
     let channel = record.claimed_channel()?;
     assert_eq!(channel.as_str(), case.text("channel"));
     let location = record.verify(&channel, &case.public_key("channel_key"))?;

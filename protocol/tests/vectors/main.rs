@@ -8,6 +8,7 @@ mod envelopes;
 mod files;
 mod frames;
 mod identity;
+mod keys;
 mod packets;
 mod refusals;
 mod support;
@@ -22,6 +23,7 @@ const THEMES: &[&[File]] = &[
     files::FILES,
     frames::FILES,
     identity::FILES,
+    keys::FILES,
     packets::FILES,
     refusals::FILES,
     sync::FILES,
@@ -66,6 +68,12 @@ fn frames_and_streams_are_read_as_specified() {
 #[test]
 fn identities_and_locations_hold_as_specified() {
     run(identity::FILES);
+}
+
+/// ID-24 to ID-29, ID-34 to ID-37.
+#[test]
+fn rotations_and_notices_hold_as_specified() {
+    run(keys::FILES);
 }
 
 /// PKT-1, SYNC-4 to SYNC-6, SYNC-14, SYNC-15, FILE-14 to FILE-16.

@@ -22,7 +22,9 @@ fn statements() -> BTreeSet<String> {
     for file in std::fs::read_dir(sources).expect("the sources") {
         let path = file.expect("an entry").path();
         // A new channel has a new number: what SQLite plans for the checks of its foreign keys is never walked.
+        // A channel that leaves is read whole, once.
         if path.ends_with("channels.rs")
+            || path.ends_with("leaving.rs")
             || path.extension().is_none_or(|e| e != "rs")
             || path.ends_with("testing.rs")
         {

@@ -109,8 +109,9 @@ async fn folder(
             let page = local.hub.catalog.children(channel.id, hash.as_ref(), from, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some((last.filename.clone(), last.hash.clone()));
-            let folders = page.iter().filter(|a| recursive && a.is_dir);
-            below.extend(folders.map(|a| (Some(a.hash.clone()), format!("{path}/{}", a.filename))));
+            let shown = local.hub.catalog.shown_names(channel.id, &page).await?;
+            let folders = page.iter().zip(&shown).filter(|(a, _)| recursive && a.is_dir);
+            below.extend(folders.map(|(a, name)| (Some(a.hash.clone()), format!("{path}/{name}"))));
             if !send(events, described(local, channel, &path, page).await?).await {
                 return Ok(());
             }
@@ -137,6 +138,7 @@ pub(super) async fn described(
     rows: Vec<Attach>,
 ) -> Result<Vec<Entry>, Failure> {
     let mut contents = local.hub.catalog.contents_of(channel.id, &rows).await?;
+    let shown = local.hub.catalog.shown_names(channel.id, &rows).await?;
     let underway: HashMap<i64, u64> = local
         .receiver
         .iter()
@@ -145,15 +147,16 @@ pub(super) async fn described(
         .collect();
     Ok(rows
         .into_iter()
-        .map(|row| {
+        .zip(shown)
+        .map(|(row, name)| {
             let contents = contents.remove(&row.hash).unwrap_or_default();
             let content = contents.into_iter().find(|data| data.role == Role::File);
-            entry(row, parent, content, &underway)
+            entry(row, format!("{parent}/{name}"), content, &underway)
         })
         .collect())
 }
 
-fn entry(row: Attach, parent: &str, content: Option<Data>, underway: &HashMap<i64, u64>) -> Entry {
+fn entry(row: Attach, path: String, content: Option<Data>, underway: &HashMap<i64, u64>) -> Entry {
     let (state, held) = match content.as_ref().map(|data| data.state) {
         _ if row.is_dir => (EntryState::Present, 0),
         Some(DataState::Present) => (EntryState::Present, row.filesize),
@@ -164,7 +167,7 @@ fn entry(row: Attach, parent: &str, content: Option<Data>, underway: &HashMap<i6
         }
     };
     Entry {
-        path: format!("{parent}/{}", row.filename),
+        path,
         folder: row.is_dir,
         size: row.filesize,
         held,

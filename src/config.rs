@@ -270,6 +270,23 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_that_cannot_be_called_stops_the_hub() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for (setting, good) in [
+            ("url = \"http://127.0.0.1:80/hook\"", true),
+            ("command = [\"sh\", \"-c\", \"cat\"]", true),
+            ("url = \"ftp://127.0.0.1\"", false),
+            ("timeout_seconds = 0", false),
+        ] {
+            let url = example().to_toml();
+            let text = url.split("[on_change]").next().expect("a first part");
+            let text = format!("{text}\n[on_change]\n{setting}\n");
+            std::fs::write(dir.path().join("config.toml"), text).expect("written");
+            assert_eq!(Config::load(dir.path()).is_ok(), good, "{setting}");
+        }
+    }
+
+    #[test]
     fn a_missing_config_says_what_makes_one() {
         let error = Config::load(Path::new("/nonexistent")).expect_err("none").to_string();
         assert!(error.contains("zotferry init"), "{error}");

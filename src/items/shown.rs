@@ -35,8 +35,8 @@ pub async fn shown(
     Ok(Some(row))
 }
 
-/// ITEM-9, ITEM-12: an item as it is kept here: translated if it is the channel's and all that it names
-/// is known, as it came if not.
+/// ITEM-9, ITEM-12, ITEM-13: an item as it is kept here: translated if it is the channel's and all that it
+/// names is known, as it came if not. ITEM-11: its version stays.
 pub async fn kept(
     hub: &Arc<Hub>,
     channel: &Channel,

@@ -33,6 +33,8 @@ pub struct List {
 pub struct Entry {
     /// From the top, with a `/` before each name.
     pub path: String,
+    /// Its hash: its id on every clone, by which items refer to it.
+    pub hash: String,
     /// Whether it is a folder.
     pub folder: bool,
     /// Bytes.
@@ -168,6 +170,7 @@ fn entry(row: Attach, path: String, content: Option<Data>, underway: &HashMap<i6
     };
     Entry {
         path,
+        hash: row.hash.to_string(),
         folder: row.is_dir,
         size: row.filesize,
         held,

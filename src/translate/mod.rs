@@ -108,7 +108,8 @@ impl<'a> Translation<'a> {
     }
 }
 
-/// A text with changes, which stand in order and do not overlap.
+/// A text with changes, which stand in order and do not overlap. TRANS-5: all else is copied, so that the way
+/// back finds what the way there found.
 fn applied<'t>(text: &'t str, edits: &[Edit]) -> Cow<'t, str> {
     if edits.is_empty() {
         return Cow::Borrowed(text);

@@ -7,5 +7,6 @@ mod harness;
 mod help;
 mod hub;
 mod identity;
+mod items;
 mod passwords;
 mod watch;

@@ -146,7 +146,7 @@ async fn an_own_post_is_translated_and_signed_again_on_every_hub() {
     assert_eq!(stored(&origin, "alice", MID).await.unwrap().url, at_a);
 }
 
-/// ITEM-9: somebody else's comment keeps its content and signature, and is translated where it is shown.
+/// ITEM-5, ITEM-13: somebody else's comment keeps its content and signature, and is translated where it is shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_of_another_author_is_not_touched() {
     let dir = tempfile::tempdir().unwrap();
@@ -171,6 +171,26 @@ async fn a_comment_of_another_author_is_not_touched() {
     assert_eq!(shown.text("body"), expected);
     assert_eq!(shown.text("signature"), "sha256.not-ours-to-make");
     assert_eq!(shown.item.unwrap()["later"], comment["later"], "ITEM-7");
+}
+
+/// ITEM-12: a post that names a photo which nobody knows yet is kept as it came, and shown translated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_names_what_is_not_known_yet_is_kept_as_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, clone) = captured_pair(dir.path(), Setup::default()).await;
+    let (packet, _) = photo(&origin).await;
+    let here = origin.hub().config.url.to_string();
+    let more = format!("[footer][zmg]{here}/photo/later-to-come-1[/zmg]");
+    add(&origin, "alice", &packet.replace("[footer]", &more)).await;
+    has_item(&clone, "al", MID).await;
+
+    let kept = stored(&clone, "al", MID).await.unwrap();
+    assert_eq!(kept.row, stored(&origin, "alice", MID).await.unwrap().row);
+    assert_eq!((&kept.url, kept.nick.as_str()), (&here, "alice"));
+    let shown = shown(&clone, "al", MID).await;
+    assert!(shown.text("body").contains(&format!("{}/channel/al]", clone.hub().config.url)));
+    assert!(shown.text("body").contains(&format!("{here}/photo/later-to-come-1")));
+    assert!(signature_holds(&shown));
 }
 
 /// ITEM-4: a removed item is gone on every clone; the same again, and an item that refers to no file,

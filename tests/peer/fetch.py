@@ -198,7 +198,7 @@ def check_repeats(peer):
     row["created"] = row["edited"] = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     part = {"row": msgpack.packb(row), "place": version, "meta": version}
     operation = {"id": wire.new_id(), "op": "put", "attach": [part]}
-    later = {**operation, "id": wire.new_id(), "op": "place"}
+    later = {**operation, "id": wire.new_id(), "op": "shred"}
     request_id, data = peer.packet("clone-sync", operations=[operation, later])
     for name in ("an operation of ours, and one of a later version", "the same packet again"):
         answer = peer.exchange(data, request_id)
@@ -206,7 +206,7 @@ def check_repeats(peer):
     answer = peer.ask("clone-sync", operations=[operation])
     check("the same operation again", statuses(answer), ["duplicate"])
     # Nobody knows today which fields a later operation will have (SYNC-4).
-    request_id, data = peer.packet("clone-sync", operations=[operation, {"id": wire.new_id(), "op": "remove"}])
+    request_id, data = peer.packet("clone-sync", operations=[operation, {"id": wire.new_id(), "op": "shred"}])
     try:
         answer = statuses(peer.exchange(data, request_id))
     except Refused as refusal:

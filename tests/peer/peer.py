@@ -195,7 +195,9 @@ class Peer:
     def apply(self, op):
         """What becomes of one operation (SYNC-15, SYNC-16, SYNC-28)."""
         try:
-            rows = wire.check_put(op)
+            rows = wire.check_operation(op)
+            # This clone fetches; it does not follow moves and removals.
+            need(op["op"] == "put", op["op"], "unsupported-operation")
             for row in rows:
                 held = self.entries.get(row["hash"])
                 need(held is None or bool(held["is_dir"]) == bool(row["is_dir"]), "a folder and a file")

@@ -69,7 +69,7 @@ def introduction_is(case):
 
 def operation_is(case):
     body = receive(case)
-    words = [refusal_of(wire.check_put, op) for op in body["operations"]]
+    words = [refusal_of(wire.check_operation, op) for op in body["operations"]]
     return words == [None, case["code"], None]
 
 
@@ -90,6 +90,12 @@ def pair_is(case):
     joined, taken = wire.merge(a, b)
     winner = "b" if taken else "a"
     return names[relation] == case["relation"] and joined == version_of(case["join"]) and winner == case["winner"]
+
+
+def removal_is(case):
+    """Which contents a removal covers (SYNC-34)."""
+    removed = version_of(case["result"])
+    return [wire.has_seen(removed, version_of(content)) for content in case["contents"]] == case["covers"]
 
 
 def cut_is(case):
@@ -187,6 +193,7 @@ CHECKS = {
     ("versions", "encoded"): lambda c: wire.unpack_map(raw(c["bytes"])) == version_of(c["version"]),
     ("versions", "bad"): lambda c: refusal_of(wire.version, wire.unpack_map(raw(c["bytes"]))) == "bad-field",
     ("versions", "pairs"): pair_is,
+    ("versions", "removals"): removal_is,
     ("frames", "responses"): frames_are,
     ("frames", "bad"): bad_frame,
     ("refusals", "table"): lambda c: wire.CODES[c["name"]] == (c["code"], c["http"]),
@@ -200,7 +207,8 @@ NOT_APPLICABLE = {
     ("frames", "resume_bad"), ("frames", "plans"), ("refusals", "unknown"), ("streams", "heads"),
     ("rotations", "good"), ("rotations", "bad"), ("rotations", "chains"), ("rotations", "rivals"),
     ("rotations", "records"), ("rotations", "introductions"), ("notices", "good"), ("notices", "bad"),
-    ("notices", "order"),
+    ("notices", "order"), ("items", "texts"), ("items", "json_texts"), ("items", "rows"), ("items", "signed"),
+    ("items", "merged"), ("versions", "copies"), ("versions", "cycles"),
 }  # fmt: skip
 
 

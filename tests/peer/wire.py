@@ -249,19 +249,26 @@ SIGNED_LOCATION = fields(record=binary(), channel_sig=binary(), site_sig=binary(
 SIGNED_ROTATION = fields(record=binary(), old_sig=binary(), new_sig=binary(), site_sig=binary())
 SIGNED_NOTICE = fields(record=binary(), channel_sig=binary())
 PUT = fields(
-    attach=list_of(fields(row=row_of, place=version, meta=version, content_=version), 128),
+    attach=list_of(
+        fields(row=row_of, place=version, meta=version, content_=version, removed_=version, was_=RESOURCE), 128
+    ),
     data_=list_of(
         fields(
             role=ROLE, size=uint(), root=binary(32), digests_=binary(), mime=text(255), source=pattern("fetch|backup")
         ),
         3,
     ),
+    photo_=list_of(binary(), 16),
+    item_=list_of(
+        fields(mid=text(255), row_=binary(), version=version, url=text(255), nick=text(64), uid_=uint()), 4096
+    ),
 )
+OPERATIONS = ("put", "place", "meta", "remove")
 
 
 def operation(value):
     fields(id=binary(16), op=text(32))(value)
-    if value["op"] == "put":
+    if value["op"] in OPERATIONS:
         PUT(value)
 
 
@@ -364,22 +371,30 @@ def open_location(signed, channel, channel_key):
 # Operations
 
 
-def check_put(op):
-    """What the fields of one operation say together; returns its rows (SYNC-4 to 6, SYNC-14, FILE-3, 15, 16)."""
-    need(op["op"] == "put", op["op"], "unsupported-operation")
+def check_operation(op):
+    """What the fields of one operation say together; returns its rows (SYNC-4 to 6, SYNC-14, SYNC-33, 34, 36, FILE-3, 15, 16)."""
+    need(op["op"] in OPERATIONS, op["op"], "unsupported-operation")
     rows, data = [row_of(part["row"]) for part in op["attach"]], op.get("data") or []
     need(rows, "no row", "bad-place")
-    parent = ""
+    parent = rows[0]["folder"]
+    cycle = {row["hash"] for row in rows if row["is_dir"]}
+    need(parent == "" or parent in cycle, "the top", "bad-place")
     for number, row in enumerate(rows):
         name = row["filename"]
         need(name not in ("", ".", "..") and len(name.encode()) <= 255 and not set("/\0") & set(name), name, "bad-name")
         need(row["folder"] == parent and (row["is_dir"] or number == len(rows) - 1), "parents", "bad-place")
         parent = row["hash"]
     roles = [content["role"] for content in data]
+    entry = op["attach"][-1]
+    content, removed = entry.get("content"), entry.get("removed")
+    need(removed or op["op"] != "remove", "a removal of nothing")
     if rows[-1]["is_dir"]:
-        need(op["attach"][-1].get("content") is None and not data, "a folder with content")
+        need(content is None and not data, "a folder with content")
     else:
-        need(op["attach"][-1].get("content") and "file" in roles and len(set(roles)) == len(roles), "contents")
+        gone = content and removed and has_seen(removed, content)
+        need(content and ("file" in roles or gone) and len(set(roles)) == len(roles), "contents")
+    need(all(len(row) <= 16_384 and is_map(row) for row in op.get("photo") or []), "photo rows")
+    check_items(op.get("item") or [])
     for content in data:
         size, digests = content["size"], content.get("digests")
         need(size <= 1 << 44, "size")
@@ -391,6 +406,43 @@ def check_put(op):
             need(tree_hash(split(digests)) == content["root"], "root", "bad-content")
         need(size or content["root"] == tree_hash([]), "root", "bad-content")
     return rows
+
+
+def has_seen(a, b):
+    """Whether version `a` has seen the edit that wrote what `b` stands for (SYNC-26)."""
+    return a["vector"].get(b["replica"], 0) >= b["vector"][b["replica"]]
+
+
+def is_map(data):
+    try:
+        return unpack_map(data) is not None
+    except Refused:
+        return False
+
+
+def check_items(items):
+    """ITEM-1 to ITEM-4."""
+    need(len({item["mid"] for item in items}) == len(items), "an item twice")
+    for item in items:
+        need(item["mid"] and item["nick"], "no name")
+        if item.get("row") is None:
+            continue
+        need(len(item["row"]) <= 524_288 and is_map(item["row"]), "an item's row")
+        row = unpack_map(item["row"])
+        need(len(row) <= 256 and not row.twice and json_holds(row), "an item's row")
+        need(not {"id", "aid", "uid", "parent"} & set(row), "a hub's own numbers")
+        need(all(isinstance(row.get(name), str) for name in ("message_id", "uuid", "body")), "an item's row")
+        need(row["message_id"] == item["mid"], "an item's name")
+
+
+def json_holds(value):
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and json_holds(element) for key, element in value.items())
+    if isinstance(value, list):
+        return all(map(json_holds, value))
+    if isinstance(value, str):
+        return value.isprintable() or not re.search("[\ud800-\udfff]", value)
+    return not isinstance(value, bytes) and value not in (float("inf"), float("-inf")) and value == value
 
 
 def includes(a, b):

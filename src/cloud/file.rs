@@ -15,6 +15,17 @@ use super::{Ask, Cloud, Nothing, notice};
 use crate::catalog::{Attach, Channel};
 use crate::packets::{Ranged, parse_range, pieces};
 
+/// What is shown, whatever it is kept as.
+pub(super) struct Shown<'a> {
+    /// Names exactly these bytes.
+    pub(super) etag: String,
+    pub(super) size: u64,
+    pub(super) name: &'a str,
+    pub(super) mime: &'a str,
+    /// Whether everybody may see it.
+    pub(super) public: bool,
+}
+
 /// Answers a GET or HEAD of a file.
 pub(super) async fn serve(
     cloud: &Cloud,
@@ -24,17 +35,33 @@ pub(super) async fn serve(
     public: bool,
 ) -> Result<Response<Body>, Nothing> {
     let root = entry.root.ok_or(Nothing::Missing)?;
-    let etag = format!("\"{root}\"");
+    let shown = Shown {
+        etag: format!("\"{root}\""),
+        size: entry.filesize,
+        name: &entry.filename,
+        mime: &entry.filetype,
+        public,
+    };
+    show(ask, &shown, async |part| body(cloud, channel, entry, root, part).await).await
+}
+
+/// Answers with the part that is asked for of what `body` reads; it says `None` when nobody can give
+/// it now.
+pub(super) async fn show(
+    ask: &Ask<'_>,
+    shown: &Shown<'_>,
+    body: impl AsyncFnOnce(Range<u64>) -> Result<Option<Body>, Nothing>,
+) -> Result<Response<Body>, Nothing> {
+    let (size, etag) = (shown.size, shown.etag.as_str());
     let dress = |mut response: Response<Body>| {
-        set(&mut response, header::ETAG, &etag);
+        set(&mut response, header::ETAG, etag);
         let download = ask.query.has("download");
-        headers::file(&mut response, &entry.filename, &entry.filetype, download, public);
+        headers::file(&mut response, shown.name, shown.mime, download, shown.public);
         response
     };
-    if text(ask.headers, header::IF_NONE_MATCH).is_some_and(|tags| names_tag(tags, &etag)) {
+    if text(ask.headers, header::IF_NONE_MATCH).is_some_and(|tags| names_tag(tags, etag)) {
         return Ok(dress(status(StatusCode::NOT_MODIFIED)));
     }
-    let size = entry.filesize;
     // A range counts only for the content that the asker has seen the rest of.
     let same = text(ask.headers, header::IF_RANGE).is_none_or(|tag| tag == etag);
     let range = text(ask.headers, header::RANGE).filter(|_| same);
@@ -46,8 +73,7 @@ pub(super) async fn serve(
     if *ask.method == Method::HEAD {
         return Ok(dress(with_body(Body::empty(), range, size)));
     }
-    let part = range.clone().unwrap_or(0..size);
-    match body(cloud, channel, entry, root, part).await? {
+    match body(range.clone().unwrap_or(0..size)).await? {
         Some(body) => Ok(dress(with_body(body, range, size))),
         None => Ok(notice::not_now(size)),
     }

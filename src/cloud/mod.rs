@@ -1,6 +1,6 @@
 //! A channel's files for people with a browser: folders as pages, files with ranges.
 //!
-//! Owns: `/cloud/<channel>/…`, `/attach/<hash>`, who may see what there, and that nothing uploaded
+//! Owns: `/cloud/<channel>/…`, `/attach/<id>`, who may see what there, and that nothing uploaded
 //! runs in the hub's name. Not here: changing anything (`dav`), what other hubs ask for (`web`).
 //! Invariant: whoever may not see an entry is answered as if it did not exist. A file that is
 //! wanted is never called missing, and bytes that were not verified are never sent.
@@ -79,7 +79,7 @@ pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
         .route("/cloud/{channel}", get(cloud))
         .route("/cloud/{channel}/", get(cloud))
         .route("/cloud/{channel}/{*path}", get(cloud))
-        .route("/attach/{hash}", get(attach))
+        .route("/attach/{id}", get(attach))
         .with_state(Arc::new(Cloud { hub, receiver }))
 }
 
@@ -98,7 +98,7 @@ async fn cloud(
     shown.await.unwrap_or_else(|nothing| notice::nothing(&nothing))
 }
 
-/// `/attach/<hash>`: the file of that id, whichever channel of this hub has it.
+/// `/attach/<id>`: the file of that id, whichever channel of this hub has it.
 async fn attach(
     State(cloud): State<Arc<Cloud>>,
     method: Method,
@@ -107,22 +107,14 @@ async fn attach(
 ) -> Response<Body> {
     let ask = Ask { method: &method, headers: &headers, query: Query(uri.query().unwrap_or("")) };
     let shown = async {
-        let hash = uri.path().trim_start_matches("/attach/");
-        let hash = hash.parse().map_err(|_| Nothing::Missing)?;
-        let Some((channel, entry)) = cloud.hub.catalog.entry_anywhere(&hash).await? else {
-            access::viewer(&cloud.hub, "", None, &ask).await?;
-            return Err(Nothing::Missing);
-        };
-        let channel = cloud.hub.catalog.channel(channel).await?;
-        let viewer = access::viewer(&cloud.hub, &channel.nick, Some(&channel), &ask).await?;
-        let above = cloud.hub.catalog.ancestors(channel.id, &entry).await?;
-        access::check(viewer, above.iter().chain([&entry]))?;
+        let (channel, entry, above) =
+            cloud.by_id(&ask, uri.path().trim_start_matches("/attach/")).await?;
+        let chain = || above.iter().chain([&entry]);
         if entry.is_dir {
-            let names = above.iter().chain([&entry]).map(|a| a.filename.as_str());
+            let names = chain().map(|a| a.filename.as_str());
             return Ok(redirect(&place::folder_url(&channel.nick, names)));
         }
-        let public = access::open_to_all(above.iter().chain([&entry]));
-        file::serve(&cloud, &channel, &entry, &ask, public).await
+        file::serve(&cloud, &channel, &entry, &ask, access::open_to_all(chain())).await
     };
     shown.await.unwrap_or_else(|nothing| notice::nothing(&nothing))
 }
@@ -152,6 +144,28 @@ impl Cloud {
             }
             (false, true) => Err(Nothing::Missing),
         }
+    }
+
+    /// The entry of an id with the folders above it, if the asker may see it.
+    async fn by_id(
+        &self,
+        ask: &Ask<'_>,
+        hash: &str,
+    ) -> Result<(Channel, Attach, Vec<Attach>), Nothing> {
+        let catalog = &self.hub.catalog;
+        let found = match hash.parse() {
+            Ok(hash) => catalog.entry_anywhere(&hash).await?,
+            Err(_) => None,
+        };
+        let Some((channel, entry)) = found else {
+            access::viewer(&self.hub, "", None, ask).await?;
+            return Err(Nothing::Missing);
+        };
+        let channel = catalog.channel(channel).await?;
+        let viewer = access::viewer(&self.hub, &channel.nick, Some(&channel), ask).await?;
+        let above = catalog.ancestors(channel.id, &entry).await?;
+        access::check(viewer, above.iter().chain([&entry]))?;
+        Ok((channel, entry, above))
     }
 
     /// The entry at a place; `None` for the top.

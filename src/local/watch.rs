@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
 
-use super::{AskLines, Failure, Local, lines, names};
+use super::{AskLines, Failure, Local, lines};
 use crate::watch::{Rule, Running, WatchEvent, Watches};
 
 /// Mirrors a folder of this machine into a channel until the asker goes away.
@@ -40,8 +40,7 @@ pub(super) async fn watch(
     let Some(watches) = local.watches.clone() else {
         return Err(Failure::failed("a folder is mirrored by a hub that runs"));
     };
-    let into = names(&ask.into).into_iter().map(str::to_owned).collect();
-    let rule = Rule { channel: ask.channel.clone(), dir: ask.dir.clone(), into };
+    let rule = Rule::new(&ask.channel, &ask.dir, &ask.into);
     Ok(lines::answer(async move |events| {
         let Some(running) = watches.begin(&rule) else {
             return follow(&watches, &rule, &ask, &events).await;
@@ -83,6 +82,8 @@ async fn follow(
     if ask.confirm || ask.once {
         running.look(ask.confirm);
     }
+    // It ends when its mirror does.
+    drop(running);
     pass_on(told, ask.once, events).await;
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! Invariant: memory grows with what has changed, not with what is there. What could not be looked at
 //! is not taken for gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::dirty::Due;
 use super::eyes::Eyes;
@@ -65,10 +65,10 @@ impl Mirror {
         eyes: &mut Eyes,
         changes: &mut Changes,
     ) -> Result<(), WatchError> {
-        let mut missing: Vec<String> = Vec::new();
+        let mut missing: HashSet<String> = HashSet::new();
         for Due { path, came, quiet } in due {
             // The folder above is gone, and all in it.
-            if missing.iter().any(|above| is_below(&path, above)) {
+            if path.match_indices('/').any(|(at, _)| missing.contains(&path[..at])) {
                 continue;
             }
             let (parent, name) = path.rsplit_once('/').unwrap_or(("", &path));
@@ -82,7 +82,7 @@ impl Mirror {
             });
             let Some(mut seen) = seen else {
                 changes.gone.extend(known);
-                missing.push(path);
+                missing.insert(path);
                 continue;
             };
             seen.quiet = quiet;
@@ -173,7 +173,9 @@ impl Mirror {
     }
 
     /// The record of what had another path until now, once the channel knows the new one. An inode
-    /// that bears its old path no more has moved; of a file its size and time must be the same.
+    /// whose old path is free has moved; of a file its size and time must be the same. Where something
+    /// else has the old path by now, that is the entry's next revision, as editors save: who may see
+    /// it stays as it was.
     async fn moved_here(&mut self, seen: &Seen) -> Result<Option<Watched>, WatchError> {
         let to = join(&seen.parent, &seen.name);
         for row in self.hub.catalog.watched_inode(self.watch, seen.mark.inode).await? {
@@ -181,7 +183,7 @@ impl Mirror {
                 && (seen.folder
                     || (row.mark.size, row.mark.mtime) == (seen.mark.size, seen.mark.mtime));
             let from = row.path();
-            if !alike || is_below(&to, &from) || self.is_still_at(&from, row.mark.inode).await? {
+            if !alike || is_below(&to, &from) || self.is_taken(&from).await? {
                 continue;
             }
             if self.move_entry(&from, &to, !seen.folder).await? {
@@ -191,11 +193,11 @@ impl Mirror {
         Ok(None)
     }
 
-    async fn is_still_at(&self, path: &str, inode: u64) -> Result<bool, WatchError> {
+    async fn is_taken(&self, path: &str) -> Result<bool, WatchError> {
         let local = self.local(path);
         let looked = tokio::task::spawn_blocking(move || look::look(&local, "", "x")).await?;
         // What cannot be looked at may still be there.
-        Ok(looked.map_or(true, |seen| seen.is_some_and(|seen| seen.mark.inode == inode)))
+        Ok(looked.map_or(true, |seen| seen.is_some()))
     }
 
     /// Moves an entry of the channel and what is recorded of it; false when the channel cannot, as

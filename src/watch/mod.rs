@@ -92,6 +92,15 @@ pub struct Rule {
     pub into: Vec<String>,
 }
 
+impl Rule {
+    /// A folder into a folder of a channel; the empty path for the top.
+    pub fn new(channel: &str, dir: &Path, into: &str) -> Self {
+        let into = into.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        // One spelling, as what was mirrored is found by it.
+        Self { channel: channel.to_owned(), dir: dir.components().collect(), into }
+    }
+}
+
 /// The folders that a hub mirrors.
 pub struct Watches {
     hub: Arc<Hub>,
@@ -130,6 +139,8 @@ struct Mirror {
     watch: WatchNo,
     running: Arc<Running>,
     tally: Tally,
+    /// What was last said of it.
+    told: Tally,
     /// Paths that were not quiet when they were to be read.
     again: Vec<String>,
     /// The folder that is looked at: another one may be mounted over it.
@@ -146,12 +157,7 @@ impl Watches {
     pub async fn run(self: Arc<Self>) {
         let mut all = tokio::task::JoinSet::new();
         for watch in &self.hub.config.watch {
-            let into = watch.into.split('/').filter(|name| !name.is_empty());
-            let rule = Rule {
-                channel: watch.channel.clone(),
-                dir: watch.dir.clone(),
-                into: into.map(str::to_owned).collect(),
-            };
+            let rule = Rule::new(&watch.channel, &watch.dir, &watch.into);
             all.spawn(Arc::clone(&self).keep(rule));
         }
         while all.join_next().await.is_some() {}
@@ -221,10 +227,14 @@ impl Watches {
             watch,
             running: Arc::clone(running),
             tally: Tally::default(),
+            told: Tally::default(),
             again: Vec::new(),
             identity: None,
         };
-        run::run(mirror).await
+        tokio::select! {
+            ended = run::run(mirror) => ended,
+            () = self.hub.stop.cancelled() => Ok(()),
+        }
     }
 }
 
@@ -245,7 +255,7 @@ fn fit<'d>(hub: &Hub, dir: &'d Path) -> Result<&'d str, &'static str> {
 
 impl Mirror {
     fn tell(&self, event: WatchEvent) {
-        event.log(&self.dir);
+        event.log(&self.dir, &self.told);
         // Nobody may be listening.
         self.running.told.send(event).ok();
     }

@@ -235,6 +235,7 @@ impl Mirror {
     async fn settled(&mut self) -> Result<(), WatchError> {
         self.tally.known = self.hub.catalog.watched_below(self.watch, "").await?;
         self.tell(WatchEvent::Settled(self.tally));
+        self.told = self.tally;
         Ok(())
     }
 }

@@ -76,8 +76,8 @@ pub struct Tally {
 }
 
 impl WatchEvent {
-    /// A line in the hub's log.
-    pub(super) fn log(&self, dir: &Path) {
+    /// A line in the hub's log; of a tally only what is new since the last one.
+    pub(super) fn log(&self, dir: &Path, last: &Tally) {
         let dir = visible(&dir.display().to_string());
         match self {
             Self::Put { path, change, .. } => {
@@ -96,6 +96,7 @@ impl WatchEvent {
                 tracing::debug!(path = visible(&skipped.path), reason = skipped.reason, "skipped");
             }
             Self::Held { reason, .. } => tracing::warn!(dir, "{reason}"),
+            Self::Settled(tally) if tally == last => {}
             Self::Settled(tally) => {
                 let Tally { put, bytes, moved, removed, skipped, known, .. } = *tally;
                 tracing::info!(

@@ -8,7 +8,7 @@ use zotferry::catalog::{Access, LocalContent};
 use zotferry::chunker::store_reader;
 use zotferry::files;
 
-use crate::harness::{MIB, Setup, TestHub, noise, pair, until};
+use crate::harness::{MIB, Setup, TestHub, noise, pair, set, until};
 
 /// Puts one file, or a folder where there are no bytes, that some may see; returns its id.
 async fn enter(hub: &TestHub, path: &[&str], bytes: Option<&[u8]>, access: Access) -> String {
@@ -134,8 +134,9 @@ async fn nothing_uploaded_acts_for_the_hub() {
         assert!(file.header("content-disposition").starts_with(shown), "{name}");
         assert_eq!(file.header("x-content-type-options"), "nosniff");
         let policy = file.header("content-security-policy");
-        assert!(policy.starts_with("sandbox; default-src 'none'"), "{policy}");
-        assert!(!policy.contains("allow-") && !policy.contains("script-src"), "{policy}");
+        let sandbox = if mime == "video/mp4" { "sandbox allow-same-origin" } else { "sandbox" };
+        assert!(policy.starts_with(&format!("{sandbox}; default-src 'none'")), "{policy}");
+        assert!(!policy.contains("script"), "{policy}");
         let file = get(&hub, &format!("/cloud/alice/{name}?download"), &[]).await;
         assert!(file.header("content-disposition").starts_with("attachment"), "{name}");
     }
@@ -290,4 +291,35 @@ async fn a_file_on_its_way_is_no_broken_link() {
     assert_eq!((whole.status, whole.body == film), (200, true));
     assert_eq!((part.status, part.body == film[20_971_000..]), (206, true));
     clone.shows("alice", "film", &film).await;
+}
+
+/// FETCH-56: where nobody can give a file that is wanted, the answer says when to ask again; it is neither
+/// 404 nor half a file. When the origin is back, so is the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_nobody_gives_is_asked_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let impatient = |config: &mut toml::Table| set(config, "transfer", "stall_seconds", 1);
+    let (origin, clone) = pair(dir.path(), Setup::proxied(), Setup::with(impatient)).await;
+    let film = noise(4, 9 * MIB);
+    origin.proxy().allow(3 * MIB as u64);
+    origin.put_bytes("alice", "film", &film).await;
+    let channel = clone.channel("alice").await;
+    until("the clone knows of it", async || {
+        clone.hub().catalog.by_path(channel.id, &["film"]).await.unwrap().is_some()
+    })
+    .await;
+    let proxy = origin.proxy().clone();
+    let stopped = origin.stop().await;
+    let answer = get(&clone, "/cloud/alice/film", &[("range", "bytes=-9")]).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "30"));
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    assert!(answer.text().contains("It will be here later"), "{}", answer.text());
+    assert!(answer.headers.get("etag").is_none());
+    proxy.allow_all();
+    let _origin = stopped.start().await;
+    until("it is read through the clone", async || {
+        let answer = get(&clone, "/cloud/alice/film", &[]).await;
+        answer.status == 200 && answer.body == film
+    })
+    .await;
 }

@@ -34,8 +34,7 @@ impl Drop for Mirror {
 impl Mirror {
     fn begin(hub: &TestHub, dir: &Path) -> Self {
         let watches = Arc::clone(&hub.service.watches);
-        let into = vec!["in".to_owned(), "here".to_owned()];
-        let rule = Rule { channel: "alice".into(), dir: dir.to_owned(), into };
+        let rule = Rule::new("alice", dir, "in/here/");
         let running = watches.begin(&rule).unwrap();
         let (told, events) = (running.listen(), Vec::new());
         let (mirroring, its) = (Arc::clone(&watches), Arc::clone(&running));
@@ -361,6 +360,29 @@ async fn a_file_is_put_when_it_is_quiet() {
     assert_eq!(hub.bytes("alice", &["in", "here", "film"]).await.unwrap(), bytes);
 }
 
+/// An editor that keeps the old file under another name saves a new revision, which whoever may not see
+/// the entry may not see either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saved_file_stays_the_same_entry() {
+    let (_dir, hub, folder) = alone().await;
+    write(&folder.join("diary"), b"one");
+    let mut mirror = Mirror::begin(&hub, &folder);
+    mirror.settled().await;
+    let before = tree(&hub).await;
+    write(&folder.join(".diary.new"), b"two");
+    fs::rename(folder.join("diary"), folder.join("diary~")).unwrap();
+    fs::rename(folder.join(".diary.new"), folder.join("diary")).unwrap();
+    mirror.puts("diary~").await;
+    mirror.settled().await;
+    let after = tree(&hub).await;
+    assert_eq!(after.keys().collect::<Vec<_>>(), ["/diary", "/diary~"]);
+    assert_eq!(after["/diary"], before["/diary"]);
+    assert_eq!(hub.bytes("alice", &["in", "here", "diary"]).await.unwrap(), b"two");
+    fs::remove_file(folder.join("diary~")).unwrap();
+    mirror.removes("diary~").await;
+    assert_eq!(tree(&hub).await["/diary"], before["/diary"]);
+}
+
 /// SYNC-3: a moved folder reaches the clone as one operation, without its bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_moved_folder_sends_no_bytes() {
@@ -389,7 +411,7 @@ async fn a_moved_folder_sends_no_bytes() {
 async fn the_hubs_own_folder_is_refused() {
     let (dir, hub, _folder) = alone().await;
     for own in [hub.dir.clone(), dir.path().to_owned(), hub.dir.join("storage")] {
-        let rule = Rule { channel: "alice".into(), dir: own, into: Vec::new() };
+        let rule = Rule::new("alice", &own, "/");
         let watches = &hub.service.watches;
         let running = watches.begin(&rule).unwrap();
         assert!(watches.begin(&rule).is_none(), "one mirror of a rule");

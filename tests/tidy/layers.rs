@@ -13,8 +13,6 @@ const LAYERS: &[&[&str]] = &[
     &["hub"],
     &["items", "receiver"],
     &["packets"],
-    &["channels", "clone_sync", "files", "sweep"],
-    &["cloud"],
     &["channels", "clone_sync", "files", "hook", "sweep"],
     &["cloud", "watch"],
     &["web"],

@@ -18,6 +18,7 @@ sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 
 from encoder import (  # noqa: E402
+    cases_audit,
     cases_envelopes,
     cases_files,
     cases_frames,
@@ -32,6 +33,7 @@ from encoder import (  # noqa: E402
 
 VECTORS = {
     "attach": cases_sync.attach,
+    "audit": cases_audit.cases,
     "chunking": cases_files.chunking,
     "envelopes": cases_envelopes.cases,
     "exchange": exchange.cases,

@@ -31,6 +31,9 @@ pub struct Config {
     /// Whom to tell what arrived from other clones.
     #[serde(default)]
     pub on_change: OnChange,
+    /// How this hub looks after what it has.
+    #[serde(default)]
+    pub audit: Audit,
     /// Folders of this machine that are mirrored into channels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watch: Vec<Watch>,
@@ -98,6 +101,8 @@ pub struct Limits {
     pub backoff_ms: u64,
     /// The longest pause, in ms.
     pub max_backoff_ms: u64,
+    /// A clone for which more operations wait is brought up by comparing catalogs instead.
+    pub backlog: u32,
 }
 
 impl Default for Limits {
@@ -109,6 +114,7 @@ impl Default for Limits {
             max_attempts: 40,
             backoff_ms: 2_000,
             max_backoff_ms: 3_600_000,
+            backlog: 50_000,
         }
     }
 }
@@ -153,6 +159,22 @@ impl OnChange {
     }
 }
 
+/// How this hub looks after what it has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// How often catalogs are compared with each clone; 0 for never, unless somebody asks.
+    pub every_hours: u32,
+    /// How fast files are read again to find damage, in MiB a second; 0 for never.
+    pub scrub_mib_per_second: u32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { every_hours: 24, scrub_mib_per_second: 4 }
+    }
+}
+
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -189,6 +211,7 @@ impl Config {
             transfer: Transfer::default(),
             limits: Limits::default(),
             on_change: OnChange::default(),
+            audit: Audit::default(),
             watch: Vec::new(),
         }
     }
@@ -237,6 +260,8 @@ const HEAD: &str = "\
 # transfer.streaming = false: everything goes by signed requests for numbered chunks.
 # on_change.command, on_change.url: told, as JSON, what arrived from other clones.
 # limits.response_bytes: most content bytes in one response, 0 for no limit.
+# audit.every_hours: how often catalogs are compared with other clones; scrub_mib_per_second: how fast
+# files are read again to find damage. 0 for never.
 # limits.min_free_mib: disk space that stays free. limits.quota_mib: for new channels, 0 for none.
 # [[watch]] with channel, dir and into: a folder of this machine that is mirrored into a channel.
 ";

@@ -3,6 +3,7 @@
 //! The rules of the wire are in [`zotferry_protocol`]; this crate is the hub that lives by them.
 //! `ARCHITECTURE.md` says which module knows what, and what never happens.
 
+pub mod audit;
 pub mod catalog;
 pub mod channels;
 pub mod chunker;

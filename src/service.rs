@@ -10,16 +10,19 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::audit;
 use crate::clone_sync;
 use crate::hook;
 use crate::hub::{Hub, HubError};
 use crate::receiver::Receiver;
-use crate::sweep::{KEPT, sweep};
+use crate::sweep::{KEPT, REMEMBERED, forget, sweep};
 use crate::watch::Watches;
 use crate::web;
 
 /// How often packets that cannot come again and superseded content are cleared away.
 const PURGE_EVERY: Duration = Duration::from_secs(300);
+/// Tombstones are looked at each so many times.
+const FORGET_EVERY: u64 = 12;
 
 /// A hub that serves.
 pub struct Service {
@@ -47,6 +50,8 @@ impl Service {
             tokio::spawn(hook::run(Arc::clone(&hub))),
             tokio::spawn(purge(Arc::clone(&hub))),
             tokio::spawn(Arc::clone(&watches).run()),
+            tokio::spawn(audit::run(Arc::clone(&hub))),
+            tokio::spawn(audit::scrub(Arc::clone(&hub))),
             tokio::spawn(Arc::clone(&hub).watch()),
         ];
         Ok(Self { hub, receiver, watches, tasks })
@@ -70,7 +75,10 @@ impl Service {
 }
 
 async fn purge(hub: Arc<Hub>) {
-    while !hub.stop.is_cancelled() {
+    for round in 0u64.. {
+        if hub.stop.is_cancelled() {
+            return;
+        }
         match hub.catalog.replay_purge(hub.clock.now()).await {
             Ok(0) => {}
             Ok(n) => tracing::debug!(n, "packets that cannot come again were forgotten"),
@@ -78,6 +86,11 @@ async fn purge(hub: Arc<Hub>) {
         }
         if let Err(error) = sweep(&hub, KEPT).await {
             tracing::error!(%error, "superseded content could not be removed");
+        }
+        if round % FORGET_EVERY == 0
+            && let Err(error) = forget(&hub, REMEMBERED).await
+        {
+            tracing::error!(%error, "tombstones could not be forgotten");
         }
         tokio::select! {
             () = tokio::time::sleep(PURGE_EVERY) => {}

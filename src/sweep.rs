@@ -1,12 +1,14 @@
-//! Lets superseded content go when nobody asks for it any more.
+//! Lets superseded content and tombstones go when nobody asks for them any more.
 //!
 //! Owns: when it goes. Not here: which content is superseded (the catalog), the bytes (storage).
 //! Invariant: bytes are removed only while nothing is being stored, so that content which is put
 //! again at that moment is either found whole or stored anew.
-//! Spec: FETCH-29, FETCH-47.
+//! Spec: FETCH-29, FETCH-47, AUDIT-15.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use zotferry_protocol::ids::Millis;
 
 use crate::catalog::CatalogError;
 use crate::hub::Hub;
@@ -16,6 +18,9 @@ use crate::storage::StorageError;
 pub const KEPT: u64 = 24 * 3600 * 1000;
 /// Contents looked at in one go.
 const SOME: u32 = 1000;
+
+/// AUDIT-15: how long a tombstone is kept at least, in ms: 30 days.
+pub const REMEMBERED: u64 = 30 * 24 * 3600 * 1000;
 
 /// Why a sweep ended early.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +40,7 @@ pub enum SweepError {
 /// heard everything. Returns how many contents went.
 pub async fn sweep(hub: &Arc<Hub>, kept: u64) -> Result<usize, SweepError> {
     let now = hub.clock.now().0;
-    let before = zotferry_protocol::ids::Millis(now.saturating_sub(kept).saturating_add(1));
+    let before = Millis(now.saturating_sub(kept).saturating_add(1));
     let lagging = hub.catalog.lagging(hub.site).await?;
     let lagging: BTreeSet<i64> = lagging.iter().map(|lag| lag.channel).collect();
     let rows = hub.catalog.superseded(before, SOME).await?;
@@ -51,4 +56,18 @@ pub async fn sweep(hub: &Arc<Hub>, kept: u64) -> Result<usize, SweepError> {
     tokio::task::spawn_blocking(removing).await??;
     tracing::info!(count, "superseded content that every clone has replaced was removed");
     Ok(count)
+}
+
+/// Forgets tombstones that were made `kept` ms ago or earlier and that every clone has. Returns how many.
+pub async fn forget(hub: &Arc<Hub>, kept: u64) -> Result<u64, SweepError> {
+    let before = Millis(hub.clock.now().0.saturating_sub(kept).saturating_add(1));
+    let mut gone = 0;
+    for channel in hub.catalog.channels().await? {
+        gone += hub.catalog.forget_tombstones(channel.id, hub.site, before).await?;
+        hub.catalog.forget_forgotten(channel.id, hub.site).await?;
+    }
+    if gone > 0 {
+        tracing::info!(gone, "tombstones that every clone has were forgotten");
+    }
+    Ok(gone)
 }

@@ -19,4 +19,5 @@ pub mod places;
 pub mod raw;
 pub mod refusal;
 pub mod transfer;
+pub mod trie;
 pub mod version;

@@ -1,6 +1,6 @@
 """Cases for signing.md and the limits of packets.md: envelopes.json. One failure each."""
 
-from . import tree
+from . import cases_audit, tree
 from .cases_identity import REPLICA, refused
 from .cases_packets import ABC, V1, data, entry, file_put, put
 from .cases_sync import nested, row
@@ -181,7 +181,7 @@ def fields():
     bad_version = {**V1, "hlc": 2**63}
     bad_row = {**entry(row(), V1), "row": pack(row(filesize="3"))}
     return [
-        ("a type of a later version", "PKT-6", good(type="audit-request"), "unknown-type"),
+        ("a type of a later version", "PKT-6", good(type="later-request"), "unknown-type"),
         ("an empty type", "PKT-6", good(type=""), "unknown-type"),
         ("a field is missing", "PKT-7", good(root=None), "bad-field"),
         ("a digest of 31 bytes", "PKT-23", good(root=ABC[:-1]), "bad-field"),
@@ -211,6 +211,7 @@ def fields():
         ("digests of 33 bytes", "PKT-23", good(kind="manifest-page", fields={"pages": [{"item": 0, "page": 0, "digests": ABC + b"\0", "path": b""}]}), "bad-field"),
         ("a path of 33 nodes", "PKT-4", good(kind="manifest-page", fields={"pages": [{"item": 0, "page": 0, "digests": ABC, "path": 33 * ABC}]}), "bad-field"),
         ("a code of 17 bits", "PKT-7", good(kind="refusal", fields={"code": 65536, "text": "", "clock": 1}), "bad-field"),
+        *((name, requirement, good(kind=kind, fields=f), "bad-field") for name, requirement, kind, f in cases_audit.bad_fields()),
     ]
 
 

@@ -1,6 +1,6 @@
 """Cases for packets.md: packets.json, every type encoded and signed; operations.json."""
 
-from . import cases_keys, tree
+from . import cases_audit, cases_keys, tree
 from .cases_identity import REPLICA, refused
 from .cases_sync import R1, R2, row
 from .versions import edit
@@ -95,8 +95,9 @@ def packets():
         ("a challenge", "challenge", {"nonce": tree.leaf(b"nonce")}),
         ("a refusal", "refusal", {"code": 22, "text": "the packet's dates are outside the allowed window", "clock": NOW + 7}),
         ("a refusal with a pause", "refusal", {"code": 65535, "text": "", "retry_after": 30, "clock": NOW}),
+        *cases_audit.packets(),
     ]
-    answers = {"sync-report", "manifest-page", "refusal"}
+    answers = {"sync-report", "manifest-page", "audit-page", "refusal"}
     return {"packets": [packet(n, *case, kind_answers=case[1] in answers) for n, case in enumerate(fields, 1)]}
 
 

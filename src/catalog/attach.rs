@@ -19,6 +19,7 @@ use super::columns::{
     Hex, VersionBytes, checked, integer, list, maybe_checked, maybe_number, number, parsed,
 };
 use super::error::CatalogError;
+use super::trie::{self, Leaf};
 use super::{Catalog, ChannelNo};
 
 /// One entry, under Hubzilla's column names.
@@ -247,16 +248,14 @@ pub(super) async fn upsert(
     channel: ChannelNo,
     rows: impl IntoIterator<Item = &Attach>,
 ) -> Result<(), CatalogError> {
-    let mut columns = Vec::new();
-    for row in rows {
-        check(row)?;
-        columns.push(Columns(row));
-    }
-    if columns.is_empty() {
+    let rows: Vec<&Attach> = rows.into_iter().collect();
+    rows.iter().try_for_each(|row| check(row))?;
+    if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(ATTACH_UPSERT).bind(channel).bind(list(columns)).execute(tx).await?;
-    Ok(())
+    let columns = list(rows.iter().map(|row| Columns(row)));
+    sqlx::query(ATTACH_UPSERT).bind(channel).bind(columns).execute(&mut *tx).await?;
+    trie::enter(tx, channel, rows.into_iter().map(Leaf::of)).await
 }
 
 /// The stored rows of many hashes in one statement.

@@ -15,6 +15,7 @@ use zotferry_protocol::ids::ResourceId;
 
 use super::columns::{Hex, VersionBytes, bound, integer, list, maybe_number, parsed};
 use super::error::CatalogError;
+use super::trie::{self, Leaf};
 use super::{Apply, Catalog, ChannelNo};
 
 /// A post, comment or like.
@@ -73,7 +74,7 @@ impl Serialize for Columns<'_> {
     }
 }
 
-fn item(row: &SqliteRow) -> Result<Item, CatalogError> {
+pub(super) fn item(row: &SqliteRow) -> Result<Item, CatalogError> {
     Ok(Item {
         mid: row.try_get("mid")?,
         uuid: row.try_get("uuid")?,
@@ -116,9 +117,9 @@ pub(super) async fn upsert(
     )
     .bind(channel)
     .bind(list(items.iter().map(Columns)))
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    trie::enter(tx, channel, items.iter().map(Leaf::of_item)).await
 }
 
 /// The items of many names.

@@ -19,6 +19,7 @@ const FILES: &[(i64, &str, &str)] = &[
     (7, "app passwords", include_str!("migrations/7_app_passwords.sql")),
     (9, "keys", include_str!("migrations/9_keys.sql")),
     (10, "watch", include_str!("migrations/10_watch.sql")),
+    (8, "audit", include_str!("migrations/8_audit.sql")),
     (12, "sources order", include_str!("migrations/12_sources_order.sql")),
 ];
 

@@ -28,6 +28,8 @@
 //! | `item.rs`, `news.rs` | posts, comments and likes on entries; what the hook has not been told |
 //! | `apply.rs` | a received packet as one transaction |
 //! | `watch.rs` | what was mirrored from folders of this machine |
+//! | `trie.rs`, `ranges.rs`, `compared.rs` | what a channel adds up to; parts of it; how clones were found |
+//! | `tombstones.rs`, `scrub.rs` | removed entries that nobody needs; contents that are damaged |
 //! | `outbox.rs`, `reports.rs`, `replay.rs` | operations to deliver; what clones answered; what we answered |
 //!
 //! Spec: SYNC-3 to SYNC-32, SIGN-8, SIGN-9, SIGN-12.
@@ -37,6 +39,7 @@ mod arrived;
 mod attach;
 mod channels;
 mod columns;
+mod compared;
 mod data;
 mod edit;
 mod error;
@@ -54,8 +57,10 @@ mod passwords;
 mod places;
 mod properties;
 mod put;
+mod ranges;
 mod replay;
 mod reports;
+mod scrub;
 mod serve;
 mod sites;
 mod sources;
@@ -63,7 +68,9 @@ mod sources;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod tree;
+mod trie;
 mod wanted;
 mod watch;
 
@@ -76,6 +83,7 @@ pub use apply::{Apply, Want, Wanted};
 pub use attach::Attach;
 pub use channels::{Channel, NewChannel};
 pub use columns::VersionBytes;
+pub use compared::{Compared, Comparison};
 pub use data::{Data, DataState, Source};
 pub use edit::{EditError, ItemsFiled, Maker, MetaChange, Renamed, RoleContent};
 pub use error::CatalogError;
@@ -88,7 +96,9 @@ pub use outbox::{Arrivals, Heads, Outbox, OutboxEntry};
 pub use passwords::{AppPassword, SecretHash};
 pub use properties::{MAX_PROPERTIES, MAX_PROPERTY, Property};
 pub use put::{Access, Author, Change, Clash, Filed, LocalContent, LocalPut, PutBatch};
+pub use ranges::{ListedLeaf, Whole};
 pub use reports::OpReport;
+pub use scrub::{GivenUp, ScrubMark};
 pub use serve::{ContentName, Served};
 pub use sites::{NewSite, Site};
 pub use wanted::{Cursor, SizeClass, Tally};

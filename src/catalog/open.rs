@@ -17,7 +17,7 @@ use zotferry_protocol::ids::Millis;
 
 use super::error::CatalogError;
 use super::migrations::{MIGRATIONS, newest};
-use super::{Catalog, LastStop, hub};
+use super::{Catalog, LastStop, hub, trie};
 
 /// "ZFRY" in the file's header (sqlite.org/pragma.html#pragma_application_id).
 const APPLICATION_ID: i64 = 0x5A46_5259;
@@ -46,6 +46,7 @@ impl Catalog {
         let last_stop = probe(path).await.map_err(|error| distrust(path, error))?;
         let writer = pool(writing(path).journal_mode(SqliteJournalMode::Wal), 1).await?;
         migrate(&mut *writer.acquire().await?, path).await?;
+        trie::back_fill(&mut *writer.acquire().await?).await?;
         let readers =
             pool(settings(path).read_only(true).pragma("cache_size", "-1024"), READERS).await?;
         let instance = hub::instance(&mut *writer.acquire().await?).await?;

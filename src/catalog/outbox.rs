@@ -141,7 +141,7 @@ fn through(found: usize, limit: u32, last: Option<u64>, head: u64) -> u64 {
     }
 }
 
-async fn with_parents(
+pub(super) async fn with_parents(
     snapshot: &mut Transaction<'static, Sqlite>,
     channel: ChannelNo,
     rows: Vec<Attach>,

@@ -1,8 +1,8 @@
 //! Cuts files into chunks and puts chunks together.
 //!
 //! Owns: the way from a source to content in the storage ([`split`]), from bytes that are pushed to
-//! content ([`intake`]), from verified chunks to
-//! content ([`assemble`]), and from older content to chunks ([`copy`]).
+//! content ([`intake`]), from verified chunks to content ([`assemble`]), from older content to chunks
+//! ([`copy`]), and from content to its root once more ([`verify`]).
 //! Not here: which chunks to ask for, whose digest to believe (`protocol::transfer`), jobs.
 //! Invariant: memory does not grow with the size of a file (Invariant 7).
 //! Spec: FILE-1, FILE-2, FILE-5 to FILE-8, FILE-13, FETCH-36, FETCH-37.
@@ -17,6 +17,7 @@ mod pages;
 mod source;
 pub mod split;
 mod staging;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;

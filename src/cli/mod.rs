@@ -4,6 +4,7 @@
 //! library); commands reach a hub through `zotferry::local` only.
 //! Invariant: names that came from other hubs are escaped before a terminal sees them.
 
+mod audit;
 mod channel;
 mod clone;
 mod demo;
@@ -72,6 +73,7 @@ enum Command {
     Rm(edit::Rm),
     Meta(meta::Meta),
     Watch(watch::Watch),
+    Audit(audit::Audit),
     Retry(retry::Retry),
     Pause(pause::Pause),
     Resume(pause::Resume),
@@ -143,6 +145,7 @@ impl Command {
             Self::Rm(rm) => rm.run(dir).await,
             Self::Meta(meta) => meta.run(dir).await,
             Self::Watch(watch) => watch.run(dir).await,
+            Self::Audit(audit) => audit.run(dir).await,
             Self::Retry(retry) => retry.run(dir).await,
             Self::Pause(pause) => pause.run(dir).await,
             Self::Resume(resume) => resume.run(dir).await,

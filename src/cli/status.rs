@@ -86,6 +86,12 @@ fn text(status: &local::Status) -> String {
         "  jobs: {} due, {} in work, {} waiting, {} given up",
         jobs.due, jobs.leased, jobs.delayed, jobs.dead
     );
+    let read = status.files_read;
+    if read.files > 0 {
+        let (amount, damaged) = (output::amount(read.files, read.bytes), read.damaged);
+        let still = if read.underway { "so far" } else { "the last time" };
+        _ = writeln!(out, "  read again: {amount} {still}, {damaged} damaged");
+    }
     status.channels.iter().for_each(|channel| describe(&mut out, channel));
     out
 }
@@ -111,6 +117,18 @@ fn describe(out: &mut String, channel: &ChannelStatus) {
     channel.clones.iter().for_each(|clone| clone_line(out, clone));
 }
 
+/// How a clone was found when both catalogs were compared.
+fn found(clone: &CloneStatus) -> String {
+    let Some(found) = &clone.found else { return String::new() };
+    let when = |ago: u64| format!("{} ago", output::duration(ago));
+    match (found.differing, found.equal_ago_s, found.ago_s) {
+        _ if found.by_audit => ", brought up by comparing".to_owned(),
+        (0, Some(ago), _) => format!(", in sync as of {}", when(ago)),
+        (n, _, Some(ago)) => format!(", {n} entries differed {}", when(ago)),
+        (_, _, None) => String::new(),
+    }
+}
+
 fn clone_line(out: &mut String, clone: &CloneStatus) {
     let state = match clone.state {
         CloneState::Foreign => "does not speak this protocol".to_owned(),
@@ -118,8 +136,15 @@ fn clone_line(out: &mut String, clone: &CloneStatus) {
         CloneState::Listed if clone.behind == 0 => "up to date".to_owned(),
         CloneState::Listed => format!("{} operations behind", clone.behind),
     };
-    let present = clone.present;
-    _ = writeln!(out, "  clone   {}  {state}, reported {present} files", visible(&clone.url));
+    let (present, found) = (clone.present, found(clone));
+    _ = writeln!(
+        out,
+        "  clone   {}  {state}{found}, reported {present} files",
+        visible(&clone.url)
+    );
+    if clone.to_go > 0 {
+        _ = writeln!(out, "          {} entries are still to be asked of it", clone.to_go);
+    }
     if let Some(error) = &clone.last_error {
         _ = writeln!(out, "          {} failed attempts: {}", clone.attempts, visible(error));
     }

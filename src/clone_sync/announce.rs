@@ -34,6 +34,7 @@ pub(super) async fn announce(
         challenge(hub, peer, channel, own.as_ref()).await?;
         hub.catalog.set_location_state(channel.id, peer.row, LocationState::Listed).await?;
         tracing::info!(site = %peer.url, channel = channel.nick, "a clone proved itself and is listed");
+        hub.audits.wake();
     }
     let packet = Packet::from(known(hub, channel).await?);
     let answer = hub.call(peer, &channel.portable_id, &packet, own.as_ref()).await?;

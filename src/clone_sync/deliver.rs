@@ -1,6 +1,6 @@
 //! Delivers operations to one clone, as many as share a packet.
 //!
-//! Spec: SYNC-8, SYNC-29, SYNC-30, SYNC-32.
+//! Spec: SYNC-8, SYNC-29, SYNC-30, SYNC-32, AUDIT-14.
 
 use std::sync::Arc;
 
@@ -12,6 +12,11 @@ use super::is_listed;
 use super::pack::{Begun, Packed, pack};
 use crate::catalog::{self, Channel};
 use crate::hub::{CallError, Hub, Peer};
+
+/// A new clone for which more operations wait asks for them itself, by ranges.
+const NEW: u32 = 1024;
+/// How long it has to begin with that, in ms.
+const BY_ITSELF: u64 = 600_000;
 
 /// Sends everything that this clone has not answered for. What is done meanwhile goes with the
 /// next packet: operations gather while one is in flight, without a timer.
@@ -28,6 +33,9 @@ pub(super) async fn deliver(
         let Some(location) = hub.catalog.location(channel.id, peer.row).await? else {
             return Ok(());
         };
+        if left_to_audit(hub, channel, &location).await? {
+            continue;
+        }
         let limit = MAX_OPERATIONS as u32;
         let outbox = hub.catalog.ops_after(channel.id, location.acked_seq, limit).await?;
         if outbox.entries.is_empty() {
@@ -54,6 +62,39 @@ pub(super) async fn deliver(
         hub.catalog.acked(channel.id, peer.row, through).await?;
         tracing::debug!(site = %peer.url, count, through, "delivered");
     }
+}
+
+/// AUDIT-14: a clone for which too many operations wait hears of none of them: both are compared, a
+/// new one by itself, one that was away when it is there again.
+async fn left_to_audit(
+    hub: &Hub,
+    channel: &Channel,
+    location: &catalog::Location,
+) -> Result<bool, CallError> {
+    if hub.config.audit.every_hours == 0 {
+        return Ok(false);
+    }
+    let compared = hub.catalog.compared(channel.id, location.site).await?;
+    if compared.is_some_and(|found| found.unable) {
+        return Ok(false);
+    }
+    let new = location.acked_seq == 0 && compared.is_none_or(|found| found.equal_at.is_none());
+    let limit = if new { NEW.min(hub.config.limits.backlog) } else { hub.config.limits.backlog };
+    let head = hub.catalog.heads(channel.id).await?.seq;
+    if head.saturating_sub(location.acked_seq) <= limit.into() {
+        return Ok(false);
+    }
+    let waiting =
+        hub.catalog.waiting(channel.id, location.acked_seq, limit.saturating_add(1)).await?;
+    if waiting <= limit.into() {
+        return Ok(false);
+    }
+    let now = hub.clock.now();
+    let due = if new { now.plus(BY_ITSELF) } else { now };
+    tracing::info!(site = %location.url, waiting, "a clone is brought up by comparing catalogs");
+    hub.catalog.bring_up_by_audit(channel.id, location.site, due).await?;
+    hub.audits.wake();
+    Ok(true)
 }
 
 /// PKT-3: what no packet can carry is reported as refused for its size, and stands in nobody's way.

@@ -189,14 +189,27 @@ impl Hub {
         packet: &Packet,
         introduction: Option<&Introduction>,
     ) -> Result<Verified<Packet>, CallError> {
+        Ok(self.call_weighed(peer, channel, packet, introduction).await?.0)
+    }
+
+    /// The same, and how many bytes of packets went both ways.
+    pub async fn call_weighed(
+        &self,
+        peer: &Peer,
+        channel: &PortableId,
+        packet: &Packet,
+        introduction: Option<&SignedLocation>,
+    ) -> Result<(Verified<Packet>, u64), CallError> {
+        let mut weight = 0;
         let mut peer = peer.clone();
         for last in [false, true] {
             let request = self.seal(&peer, channel, packet.clone(), introduction.cloned()).await?;
             self.metrics.requests.one();
             let response = self.transport.post(&peer.url, request.bytes.clone(), &[]).await?;
             let answer = self.transport.packet_body(response).await?;
+            weight += (request.bytes.len() + answer.packet.as_ref().map_or(0, |p| p.len())) as u64;
             let answer = self.believe(&peer, request.id, answer)?;
-            let Packet::Refusal(refusal) = &*answer else { return Ok(answer) };
+            let Packet::Refusal(refusal) = &*answer else { return Ok((answer, weight)) };
             if last || !self.corrected(&mut peer, refusal).await? {
                 return Err(refused(&peer, refusal));
             }

@@ -3,6 +3,7 @@
 //! Owns: opening and closing in the right order. Not here: what is done with packets, files, jobs.
 //! Invariant: a hub that is open holds the folder's lock; it starts only with an intact catalog.
 
+mod audits;
 mod call;
 mod clock;
 mod folder;
@@ -36,6 +37,7 @@ use crate::queue::{Policy, Queue, QueueError};
 use crate::storage::{LocalStorage, Storage, StorageError};
 use crate::transport::{Transport, TransportError};
 
+pub use audits::Audits;
 pub use call::{CallError, Capability, Peer, refused};
 pub use clock::Clock;
 pub use folder::{Folder, FolderError, Lock};
@@ -123,6 +125,8 @@ pub struct Hub {
     pub deliveries: Notify,
     /// Rings when something may have arrived that the hook is to be told.
     pub changes: Notify,
+    /// Comparisons with other clones.
+    pub audits: Audits,
     /// Rings for all who wait for another hub when one has come back.
     pub comebacks: Notify,
     /// Cancelled when the hub stops.
@@ -204,6 +208,7 @@ impl Hub {
             news: AtomicBool::new(true),
             deliveries: Notify::new(),
             changes: Notify::new(),
+            audits: Audits::default(),
             comebacks: Notify::new(),
             stop: CancellationToken::new(),
             storing: RwLock::new(()),
@@ -228,6 +233,13 @@ impl Hub {
     pub fn tell_receiver(&self) {
         self.news.store(true, Relaxed);
         self.work.notify_one();
+    }
+
+    /// AUDIT-13: when a clone that is compared now is compared again; not all of them at one time.
+    pub fn next_audit(&self) -> Millis {
+        let every = u64::from(self.config.audit.every_hours.max(1)) * 3_600_000;
+        let spread = Uuid::new_v4().as_u64_pair().0 % (every / 2);
+        self.clock.now().plus(every * 3 / 4 + spread)
     }
 
     /// Records that all work was put back, and closes the catalog. A hub that could not write any

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::ScrubError;
 use crate::catalog::CatalogError;
 use crate::channels::export::ExportError;
 use crate::channels::{ChannelError, SealError};
@@ -93,6 +94,7 @@ failed!(
     CallError,
     PasswordError,
     QueueError,
+    ScrubError,
     StorageError,
     WatchError,
     tokio::task::JoinError

@@ -8,6 +8,7 @@
 //! A question is a JSON object posted to a path, an answer a JSON value; what takes long is
 //! answered with lines of JSON (see `lines.rs`). One file per question, or per family of them.
 
+mod audit;
 mod channels;
 pub mod client;
 mod clones;
@@ -41,6 +42,7 @@ use crate::hub::Hub;
 use crate::receiver::Receiver;
 use crate::watch::Watches;
 
+pub use audit::{Audit, AuditEvent};
 pub use channels::{
     ChannelInfo, ExportChannel, Exported, ImportChannel, Imported, ListChannels, MakeChannel,
 };
@@ -60,7 +62,10 @@ pub use passwords::{
 };
 pub use put::Put;
 pub use socket::Socket;
-pub use status::{ChannelStatus, CloneState, CloneStatus, Jobs, Running, Status, StatusOf, Tally};
+pub use status::{
+    ChannelStatus, CloneState, CloneStatus, FilesRead, Found, Jobs, Running, Status, StatusOf,
+    Tally,
+};
 pub use transfers::{Transfers, Underway};
 pub use watch::Watch;
 
@@ -147,6 +152,7 @@ pub fn router(local: Arc<Local>) -> Router {
         .route(GetItem::PATH, post(items::get))
         .route(ListItems::PATH, post(items::list))
         .route(StatusOf::PATH, post(status::status))
+        .route(Audit::PATH, post(audit::audit))
         .route(Transfers::PATH, post(transfers::transfers))
         .route(Retry::PATH, post(control::retry))
         .route(SetPaused::PATH, post(control::set_paused))

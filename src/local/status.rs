@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use zotferry_protocol::ids::Millis;
 
 use super::{Ask, Failure, Local};
 use crate::catalog::{Channel, DataState, Location, LocationState};
+use crate::hub::Hub;
 use crate::metrics::{self, Counts};
+use crate::queue::Lane;
 
 /// Asks how a hub is.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,8 +30,26 @@ pub struct Status {
     pub running: Option<Running>,
     /// Its jobs.
     pub jobs: Jobs,
+    /// How far its files have been read again to find damage.
+    #[serde(default)]
+    pub files_read: FilesRead,
     /// Its channels, by nick.
     pub channels: Vec<ChannelStatus>,
+}
+
+/// How far files have been read again.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct FilesRead {
+    /// How many, in this pass.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many of them were damaged or missing.
+    pub damaged: u64,
+    /// Whether a pass goes on.
+    pub underway: bool,
+    /// When the last whole pass ended: Unix ms.
+    pub ended: Option<u64>,
 }
 
 /// What only a running hub has.
@@ -74,6 +95,9 @@ pub struct ChannelStatus {
     pub wanted: Tally,
     /// What was given up.
     pub failed: Tally,
+    /// Entries, removed ones too.
+    #[serde(default)]
+    pub entries: u64,
     /// Bytes of what is wanted that are here already.
     pub underway: u64,
     /// Bytes a second that arrive, while something is wanted.
@@ -106,6 +130,25 @@ pub struct CloneStatus {
     pub attempts: u32,
     /// What the last failed attempt said.
     pub last_error: Option<String>,
+    /// How it was found when it was compared last; `None` before the first time.
+    #[serde(default)]
+    pub found: Option<Found>,
+    /// Entries that are being asked of it.
+    #[serde(default)]
+    pub to_go: u64,
+}
+
+/// How a clone was found when both catalogs were compared.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Found {
+    /// How long ago, in s.
+    pub ago_s: Option<u64>,
+    /// How long ago both were equal, in s.
+    pub equal_ago_s: Option<u64>,
+    /// Entries that differed, the last time.
+    pub differing: u64,
+    /// Whether it missed so much that it is brought up by comparing.
+    pub by_audit: bool,
 }
 
 /// Whether another hub takes part.
@@ -141,8 +184,20 @@ pub(super) async fn status(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         running: local.receiver.is_some().then(|| running(&local)),
         jobs: Jobs { due: jobs.due, leased: jobs.leased, delayed: jobs.delayed, dead: jobs.dead },
+        files_read: files_read(hub).await?,
         channels,
     }))
+}
+
+async fn files_read(hub: &Hub) -> Result<FilesRead, Failure> {
+    let mark = hub.catalog.scrub_mark().await?;
+    Ok(FilesRead {
+        files: mark.contents,
+        bytes: mark.bytes,
+        damaged: mark.damaged,
+        underway: mark.after.is_some(),
+        ended: mark.ended.map(|at| at.0),
+    })
 }
 
 fn running(local: &Local) -> Running {
@@ -170,6 +225,7 @@ async fn channel_status(local: &Local, channel: Channel) -> Result<ChannelStatus
     let wanted = of(DataState::Wanted);
     let underway = local.underway(channel.id);
     Ok(ChannelStatus {
+        entries: catalog.whole(channel.id).await?.sum.count,
         id: channel.portable_id.to_string(),
         paused: channel.paused,
         quota: channel.quota,
@@ -188,8 +244,19 @@ async fn clone_status(
     channel: &Channel,
     location: Location,
 ) -> Result<CloneStatus, Failure> {
-    let present = local.hub.catalog.present_at(channel.id, location.site).await?;
+    let hub = &local.hub;
+    let present = hub.catalog.present_at(channel.id, location.site).await?;
+    let compared = hub.catalog.compared(channel.id, location.site).await?;
+    let now = hub.clock.now();
+    let ago = |at: Option<Millis>| at.map(|at| now.since(at) / 1000);
     Ok(CloneStatus {
+        found: compared.map(|c| Found {
+            ago_s: ago(c.at),
+            equal_ago_s: ago(c.equal_at),
+            differing: c.differing,
+            by_audit: c.by_audit,
+        }),
+        to_go: hub.audits.to_go(Lane { channel: channel.id, site: location.site }),
         state: match location.state {
             _ if location.foreign => CloneState::Foreign,
             LocationState::Listed => CloneState::Listed,

@@ -6,9 +6,11 @@
 //! Spec: PKT-11 to PKT-13, SIGN-14, SIGN-17, REF-2, REF-3, REF-6.
 
 mod admit;
+mod audit_request;
 mod challenge;
 mod chunk_request;
 mod clone_sync;
+mod entry_request;
 mod locations;
 mod manifest_request;
 mod merge;
@@ -31,6 +33,7 @@ use crate::hub::Hub;
 pub use admit::{Caller, Denied};
 pub use chunk_request::Presentation;
 pub use clone_sync::merge_answer;
+pub(crate) use entry_request::pack;
 pub(crate) use rows::operation_of;
 pub use serve::Pieces;
 pub use stream_request::{Ranged, Stream, StreamAsk, parse_range, pieces, stream};
@@ -79,6 +82,8 @@ async fn change(
         Packet::CloneSync(sync) => return clone_sync::receive(hub, caller, &header, sync).await,
         Packet::SyncReport(report) => sync_report::receive(hub, caller, report).await?,
         Packet::ManifestRequest(ask) => manifest_request::receive(hub, caller, &ask).await?,
+        Packet::AuditRequest(ask) => audit_request::receive(hub, caller, &ask).await?,
+        Packet::EntryRequest(ask) => entry_request::receive(hub, caller, &ask).await?,
         Packet::Locations(records) => locations::receive(hub, caller, records).await?,
         Packet::Challenge(challenge) => challenge::receive(challenge),
         other => return Err(Refusal::with(Code::UnknownType, other.kind())),

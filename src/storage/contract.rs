@@ -363,6 +363,24 @@ fn removed_content_is_gone() {
     });
 }
 
+/// AUDIT-17: what was set aside is not here, and may come again.
+#[test]
+fn content_that_was_set_aside_can_come_again() {
+    each(|storage| {
+        let items = [item(22, 100), item(23, SMALL + 1), item(24, SMALL + 1)];
+        storage.put_many(&items).unwrap();
+        for (root, bytes) in &items[..2] {
+            storage.set_aside(root).unwrap();
+            storage.set_aside(root).unwrap();
+            assert!(!storage.contains(root).unwrap());
+            assert!(storage.open(root).unwrap().is_none());
+            storage.put_many(&[(*root, bytes.clone())]).unwrap();
+            assert!(all_of(&*storage.open(root).unwrap().unwrap()) == *bytes);
+        }
+        assert!(storage.contains(&items[2].0).unwrap());
+    });
+}
+
 /// Keys of partial files read back what they were written as, and nothing else.
 #[test]
 fn keys_of_partial_files_are_names() {

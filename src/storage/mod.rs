@@ -119,6 +119,10 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Removes content and its digest pages; what is not here is fine.
     fn remove(&self, root: &Digest) -> Result<()>;
+
+    /// Takes content that no longer gives its root out of the way, with its digest pages: it is not
+    /// here afterwards. A file is kept beside, for a person to look at. What is not here is fine.
+    fn set_aside(&self, root: &Digest) -> Result<()>;
 }
 
 /// Committed content, complete and verified.

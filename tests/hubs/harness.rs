@@ -186,6 +186,9 @@ impl TestHub {
         change_config(&dir, |config| {
             set(config, "limits", "backoff_ms", 50);
             set(config, "limits", "max_backoff_ms", 500);
+            // What is not asked for does not happen: the tests count requests.
+            set(config, "audit", "every_hours", 0);
+            set(config, "audit", "scrub_mib_per_second", 0);
         });
         change_config(&dir, setup.change);
         let Setup { clock, storage, .. } = setup;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod clones;
+mod audit;
 mod cloud;
 mod craft;
 mod faults_away;
@@ -24,6 +25,7 @@ mod path;
 mod proxy;
 mod reading;
 mod rotation;
+mod scrub;
 mod sources;
 mod sweep;
 mod watch;

@@ -196,6 +196,8 @@ CHECKS = {
     ("versions", "removals"): removal_is,
     ("frames", "responses"): frames_are,
     ("frames", "bad"): bad_frame,
+    ("audit", "keys"): lambda c: wire.leaf_key(c["kind"], c["id"]) == raw(c["key"]),
+    ("audit", "ranges"): lambda c: wire.sum_of([raw(leaf) for leaf in c["leaves"]]) == raw(c["digest"]),
     ("refusals", "table"): lambda c: wire.CODES[c["name"]] == (c["code"], c["http"]),
 }  # fmt: skip
 
@@ -209,6 +211,7 @@ NOT_APPLICABLE = {
     ("rotations", "records"), ("rotations", "introductions"), ("notices", "good"), ("notices", "bad"),
     ("notices", "order"), ("items", "texts"), ("items", "json_texts"), ("items", "rows"), ("items", "signed"),
     ("items", "merged"), ("versions", "copies"), ("versions", "cycles"),
+    ("audit", "attach"), ("audit", "items"),
 }  # fmt: skip
 
 

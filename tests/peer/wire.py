@@ -272,10 +272,31 @@ def operation(value):
         PUT(value)
 
 
+def prefix(value):
+    need(isinstance(value, bytes) and len(value) <= 4, "a prefix")
+
+
+def page_of(value):
+    """AUDIT-6, AUDIT-8: equal, divided or listed."""
+    list_of(AUDIT_RANGE, 256)(value)
+    numbers = [part["range"] for part in value]
+    need(numbers == sorted(set(numbers)), "ranges out of order")
+    for part in value:
+        divided, counts = part.get("digests"), part.get("counts") or []
+        listed, more = part.get("leaves"), part.get("more") or False
+        need(divided is None or listed is None, "divided and listed")
+        need(len(divided or b"") == 32 * len(counts) and len(counts) in (0, 256), "divided by 256")
+        need(len(listed or b"") % 64 == 0 and (listed or not more), "whole leaves")
+
+
 def ranges(value):
     list_of(fields(first=U32, count=U32), 1024)(value)
 
 
+AUDIT_RANGE = fields(
+    range=U32, digest=binary(32), count=uint(), digests_=binary(), counts_=list_of(uint(), 256), leaves_=binary(),
+    more_=boolean,
+)  # fmt: skip
 PACKETS = {
     "clone-sync": fields(operations=list_of(operation, 256, 1)),
     "sync-report": fields(
@@ -295,6 +316,11 @@ PACKETS = {
         records=list_of(SIGNED_LOCATION, 64), rotations_=list_of(SIGNED_ROTATION, 32), notices_=list_of(SIGNED_NOTICE, 64)
     ),
     "challenge": fields(nonce=binary(32)),
+    "audit-request": fields(
+        ranges=list_of(fields(prefix=prefix, digest=binary(32), list=boolean, after_=binary(32)), 256, 1)
+    ),
+    "audit-page": fields(ranges=page_of),
+    "entry-request": fields(keys=list_of(binary(32), 256, 1)),
     "refusal": fields(code=uint(65535), text=text(1024), retry_after_=U32, clock=uint()),
 }
 
@@ -488,6 +514,19 @@ def chunk_length(size, number):
 
 def leaf(data):
     return hashlib.sha256(b"\0" + data).digest()
+
+
+def leaf_key(kind, name):
+    """AUDIT-1."""
+    return hashlib.sha256(kind.encode() + b"\0" + name.encode()).digest()
+
+
+def sum_of(leaves):
+    """AUDIT-4."""
+    total = 0
+    for digest in leaves:
+        total ^= int.from_bytes(digest, "big")
+    return total.to_bytes(32, "big")
 
 
 def node(left, right):

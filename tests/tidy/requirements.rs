@@ -32,8 +32,10 @@ fn ids(text: &str) -> Vec<(String, bool)> {
     found
 }
 
-const CHAPTERS: &[&str] =
-    &["PKT", "SIGN", "ID", "FILE", "FETCH", "STREAM", "SYNC", "ITEM", "TRANS", "QUEUE", "REF"];
+const CHAPTERS: &[&str] = &[
+    "PKT", "SIGN", "ID", "FILE", "FETCH", "STREAM", "SYNC", "ITEM", "TRANS", "QUEUE", "AUDIT",
+    "REF",
+];
 
 /// Every requirement, and where it stands.
 fn specified() -> BTreeMap<String, String> {

@@ -4,6 +4,7 @@
 //! Spec: PKT-6 to PKT-8 and each type's chapter.
 
 mod attach;
+mod audit;
 mod challenge;
 mod chunk_request;
 mod clone_sync;
@@ -15,6 +16,9 @@ mod stream_request;
 mod sync_report;
 
 pub use attach::{AttachRow, BadRow, is_name};
+pub use audit::{
+    AuditAnswer, AuditPage, AuditRange, AuditRequest, EntryRequest, LISTED, MAX_KEYS, MAX_RANGES,
+};
 pub use challenge::Challenge;
 pub use chunk_request::{ChunkItem, ChunkRequest, MAX_CHUNKS_ASKED, MAX_ITEMS};
 pub use clone_sync::{
@@ -79,5 +83,8 @@ packets! {
     StreamRequest(StreamRequest) = "stream-request";
     Locations(Locations) = "locations";
     Challenge(Challenge) = "challenge";
+    AuditRequest(AuditRequest) = "audit-request";
+    AuditPage(AuditPage) = "audit-page";
+    EntryRequest(EntryRequest) = "entry-request";
     Refusal(RefusalPacket) = "refusal";
 }

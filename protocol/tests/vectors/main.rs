@@ -4,6 +4,7 @@
 //! Owns: which file and which kind of case is run by what. A file or a kind without a runner fails.
 //! Spec: README, "How to prove an implementation".
 
+mod audit;
 mod envelopes;
 mod files;
 mod frames;
@@ -19,6 +20,7 @@ use std::collections::BTreeSet;
 use support::{File, folder, run};
 
 const THEMES: &[&[File]] = &[
+    audit::FILES,
     envelopes::FILES,
     files::FILES,
     frames::FILES,
@@ -44,6 +46,12 @@ fn every_file_has_a_runner() {
         .collect();
     let run = THEMES.iter().copied().flatten().map(|file| file.0).chain(ELSEWHERE);
     assert_eq!(there, run.map(str::to_owned).collect());
+}
+
+/// AUDIT-1, AUDIT-2, AUDIT-3, AUDIT-4.
+#[test]
+fn catalogs_are_summed_up_as_specified() {
+    run(audit::FILES);
 }
 
 /// PKT-1 to PKT-9, SIGN-1, SIGN-3 to SIGN-6, SIGN-11, SIGN-13, SIGN-14.

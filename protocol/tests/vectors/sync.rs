@@ -72,7 +72,7 @@ fn row_bad(case: Case<'_>) {
     assert!(matches!(error, BadRow::Form(_)), "{error}");
 }
 
-fn version(case: Case<'_>) -> Version {
+pub(super) fn version(case: Case<'_>) -> Version {
     let vector = case.child("vector").0.as_object().expect("a map");
     let vector: BTreeMap<ReplicaId, u64> = vector
         .iter()

@@ -8,6 +8,8 @@ mod open;
 mod outbox;
 mod plans;
 mod put;
+mod scrub;
 mod sources;
 mod speed;
+mod trie;
 mod wanted;

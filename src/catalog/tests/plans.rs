@@ -8,7 +8,8 @@ use sqlx::Row as _;
 use crate::catalog::testing::{Fixture, entry, want};
 
 /// Tables with a row for each entry, content, packet or report.
-const GROWING: [&str; 6] = ["attach", "data", "item", "replay", "op_report", "present_at"];
+const GROWING: [&str; 8] =
+    ["attach", "data", "forgotten", "item", "leaf", "replay", "op_report", "present_at"];
 /// How a plan ends that reads all entries or contents of a channel.
 const CHANNELS: [&str; 3] =
     ["attach_1 (channel=?)", "attach_folder (channel=?)", "data_1 (channel=?)"];

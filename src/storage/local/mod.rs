@@ -8,6 +8,7 @@
 //! content/ab/<root in hex>   content in a file of its own
 //! partial/<root in hex>      a wanted file on its way in
 //! partial/<uuid>             a file being put here
+//! damaged/<root in hex>      a file that was found not to give its root
 //! small.sqlite               contents of at most 64 KiB that were put whole; digest pages
 //! ```
 
@@ -131,6 +132,11 @@ impl Storage for LocalStorage {
 
     fn remove(&self, root: &Digest) -> Result<()> {
         self.tree.home(root)?.unlink(&root.to_string())?;
+        self.small.remove(root)
+    }
+
+    fn set_aside(&self, root: &Digest) -> Result<()> {
+        self.tree.set_aside(root)?;
         self.small.remove(root)
     }
 }

@@ -1,6 +1,6 @@
 //! The folders of one local storage: what was put into them, and who has which partial file open.
 //!
-//! Owns: `content/`, its 256 subfolders, `partial/`, the locks on partial keys.
+//! Owns: `content/`, its 256 subfolders, `partial/`, `damaged/`, the locks on partial keys.
 //! Not here: what is in the files.
 //! Invariant: a name is reported only once it is durable, whoever put it there. After a failed
 //! sync of a folder no more names are reported until the storage is opened again (Invariant 4).
@@ -21,6 +21,8 @@ pub(super) struct Tree {
     content: Folder,
     /// `partial`: files named by their key.
     pub(super) partial: Folder,
+    /// `damaged`: what was content, named by the roots that it does not give.
+    damaged: Folder,
     /// The names in each subfolder of `content`, by first byte.
     homes: Vec<Names>,
     /// The names in `partial`.
@@ -45,6 +47,7 @@ impl Tree {
     /// Opens or makes the folders; afterwards they are durable.
     pub(super) fn open(storage: &Folder) -> Result<Self> {
         let partial = storage.make("partial")?;
+        let damaged = storage.make("damaged")?;
         let content = storage.make("content")?;
         for byte in 0..=u8::MAX {
             content.make(&home_name(byte))?;
@@ -54,6 +57,7 @@ impl Tree {
         Ok(Self {
             content,
             partial,
+            damaged,
             homes: (0..=u8::MAX).map(|_| Names::default()).collect(),
             partials: Names::default(),
             failed: AtomicBool::new(false),
@@ -82,6 +86,16 @@ impl Tree {
     /// Makes the name of content durable that is here; costs nothing when it is.
     pub(super) fn confirm(&self, root: &Digest) -> Result<()> {
         self.names(root).confirm(&self.failed, || self.home(root)?.sync())
+    }
+
+    /// Takes a file out of the content, durably; that there is none is fine.
+    pub(super) fn set_aside(&self, root: &Digest) -> Result<()> {
+        let (home, name) = (self.home(root)?, root.to_string());
+        if home.size(&name)?.is_none() {
+            return Ok(());
+        }
+        self.names(root).put(|| home.rename(&name, &self.damaged, &name))?;
+        self.confirm(root)
     }
 
     /// Begins a partial file.

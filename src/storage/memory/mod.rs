@@ -205,6 +205,10 @@ impl Storage for MemoryStorage {
         state.pages.retain(|(owner, _), _| owner != root);
         Ok(())
     }
+
+    fn set_aside(&self, root: &Digest) -> Result<()> {
+        self.remove(root)
+    }
 }
 
 /// Committed content; reads of it can be made to fail.

@@ -198,7 +198,7 @@ impl Hub {
         peer: &Peer,
         channel: &PortableId,
         packet: &Packet,
-        introduction: Option<&SignedLocation>,
+        introduction: Option<&Introduction>,
     ) -> Result<(Verified<Packet>, u64), CallError> {
         let mut weight = 0;
         let mut peer = peer.clone();

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
+use zotferry::audit;
 use zotferry::catalog::Item;
 use zotferry::channels::{self, Identity};
 use zotferry::files;
@@ -344,4 +345,32 @@ async fn the_hook_may_be_a_command() {
     let body: Value = serde_json::from_str(&std::fs::read_to_string(&told).unwrap()).unwrap();
     assert_eq!(body["hub"], clone.hub().config.url.as_str());
     assert_eq!(body["changes"][0]["filename"], "a.txt");
+}
+
+/// AUDIT-3, AUDIT-10: an item that was lost on the way is found when both are compared, and comes with the
+/// entry that it sits on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_item_is_found_by_comparing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, clone) = captured_pair(dir.path(), Setup::default()).await;
+    let (packet, _) = photo(&origin).await;
+    clone.has("al", 1).await;
+    let clone = clone.stop().await;
+    assert_eq!(add(&origin, "alice", &packet).await.filed.added, 1);
+    let origin = origin.stop().await;
+    origin
+        .look(async |hub| {
+            let alice = hub.catalog.channel_by_nick("alice").await.unwrap().unwrap();
+            for location in hub.catalog.locations(alice.id).await.unwrap() {
+                hub.catalog.acked(alice.id, location.site, alice.seq).await.unwrap();
+            }
+        })
+        .await;
+    let (origin, clone) = (origin.start().await, clone.start().await);
+    let (peer, channel) = (clone.peer(&origin).await, clone.channel("al").await);
+    let found = audit::compare(clone.hub(), &peer, &channel, audit::Mode::Repair).await.unwrap();
+    assert!(found.in_sync && found.missing_here >= 1, "{found:?}");
+    assert!(stored(&clone, "al", MID).await.is_some_and(|item| item.row.is_some()));
+    let again = audit::compare(clone.hub(), &peer, &channel, audit::Mode::Look).await.unwrap();
+    assert_eq!((again.in_sync, again.exchanges), (true, 1));
 }

@@ -2,8 +2,8 @@
 #![allow(missing_docs, reason = "a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
-mod clones;
 mod audit;
+mod clones;
 mod cloud;
 mod craft;
 mod faults_away;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod channels;
+mod compared;
 mod items;
 mod locations;
 mod open;

@@ -104,3 +104,42 @@ fn channels_have_names() {
     assert!(missing.err.contains("no channel bob"), "{}", missing.err);
     home.run(4, &["--dir", "hub", "channel", "import", "nothing.id"]);
 }
+
+/// ID-31: a rotated channel keeps its id; the file that comes of it brings the new key to a hub that has
+/// the channel, once.
+#[test]
+fn a_new_key_is_carried_in_a_file() {
+    let home = Home::new();
+    home.init("a");
+    home.init("b");
+    let made = home.run(0, &["--dir", "a", "channel", "new", "alice"]);
+    let id = made.out.split_whitespace().nth(1).expect("an id").to_owned();
+    home.run(0, &["--dir", "a", "channel", "export", "alice", "old.id"]);
+    home.run(0, &["--dir", "b", "channel", "import", "old.id"]);
+    home.run(0, &["--dir", "a", "channel", "rotate", "alice", "new.id"]);
+    let brought = home.run(0, &["--dir", "b", "channel", "import", "new.id"]);
+    assert!(brought.out.starts_with(&format!("alice  {id}\n")), "{}", brought.out);
+    let again = home.run(1, &["--dir", "b", "channel", "import", "new.id"]);
+    assert!(again.err.contains("lives on this hub already"), "{}", again.err);
+    let here = home.run(0, &["--dir", "b", "clone", "ls", "alice", "--json"]).json();
+    let own = here.iter().find(|hub| hub["here"] == true);
+    assert_eq!(own.expect("this hub")["newest_key"], true);
+}
+
+/// A hub removes no clone that it does not know, nor itself; it leaves, and what it had goes with it.
+#[test]
+fn a_channel_leaves_a_hub() {
+    let home = Home::new();
+    home.init("hub");
+    home.run(0, &["--dir", "hub", "channel", "new", "alice"]);
+    let unknown = home.run(1, &["--dir", "hub", "clone", "remove", "alice", "https://x.example"]);
+    assert!(unknown.err.contains("no clone at https://x.example"), "{}", unknown.err);
+    let list = home.run(0, &["--dir", "hub", "clone", "ls", "alice"]);
+    assert!(list.out.contains("this hub, primary"), "{}", list.out);
+    let url = list.out.split_whitespace().next().expect("a URL");
+    let itself = home.run(1, &["--dir", "hub", "clone", "remove", "alice", url]);
+    assert!(itself.err.contains("zotferry clone leave"), "{}", itself.err);
+    home.run(0, &["--dir", "hub", "clone", "leave", "alice", "--remove-files"]);
+    assert_eq!(home.run(0, &["--dir", "hub", "channel", "list"]).out, "");
+    home.run(4, &["--dir", "hub", "clone", "ls", "alice"]);
+}

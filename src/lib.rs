@@ -10,6 +10,7 @@ pub mod chunker;
 pub mod clone_sync;
 pub mod cloud;
 pub mod config;
+pub mod dav;
 pub mod durable;
 pub mod files;
 pub mod hook;

@@ -15,7 +15,7 @@ use crate::clone_sync;
 use crate::hook;
 use crate::hub::{Hub, HubError};
 use crate::receiver::Receiver;
-use crate::sweep::{KEPT, REMEMBERED, forget, sweep};
+use crate::sweep::{KEPT, REMEMBERED, forget, sweep, sweep_unfinished};
 use crate::watch::Watches;
 use crate::web;
 
@@ -39,6 +39,9 @@ impl Service {
     /// Starts everything on a bound socket.
     pub async fn start(hub: Arc<Hub>, listener: TcpListener) -> Result<Self, HubError> {
         hub.catalog.mark_running().await?;
+        if let Err(error) = sweep_unfinished(&hub).await {
+            tracing::error!(%error, "unfinished uploads could not be removed");
+        }
         let receiver = Receiver::new(Arc::clone(&hub));
         let router = web::router(Arc::clone(&hub), Arc::clone(&receiver));
         let working = Arc::clone(&receiver);

@@ -12,7 +12,7 @@ use zotferry_protocol::ids::Millis;
 
 use crate::catalog::CatalogError;
 use crate::hub::Hub;
-use crate::storage::StorageError;
+use crate::storage::{PartialKey, StorageError};
 
 /// FETCH-47: how long superseded content is kept at least, in ms.
 pub const KEPT: u64 = 24 * 3600 * 1000;
@@ -70,4 +70,21 @@ pub async fn forget(hub: &Arc<Hub>, kept: u64) -> Result<u64, SweepError> {
         tracing::info!(gone, "tombstones that every clone has were forgotten");
     }
     Ok(gone)
+}
+
+/// Removes what uploads left that a crash cut off: their roots are not known, so nobody can go on with
+/// them. Nothing may be being stored yet. Returns how many went.
+pub async fn sweep_unfinished(hub: &Arc<Hub>) -> Result<usize, SweepError> {
+    let storage = Arc::clone(&hub.storage);
+    let removing = move || -> Result<usize, StorageError> {
+        let partials = storage.partials()?;
+        let staged = partials.iter().filter(|key| matches!(key, PartialKey::Staging(_)));
+        let removed = staged.map(|key| storage.partial(key, 0)?.discard());
+        removed.collect::<Result<Vec<()>, _>>().map(|removed| removed.len())
+    };
+    let count = tokio::task::spawn_blocking(removing).await??;
+    if count > 0 {
+        tracing::info!(count, "unfinished uploads from before were removed");
+    }
+    Ok(count)
 }

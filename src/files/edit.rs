@@ -150,7 +150,7 @@ async fn enter(
     Ok(filed.remove(0))
 }
 
-fn local_put(
+pub(super) fn local_put(
     folders: &[String],
     name: &str,
     content: Option<LocalContent>,

@@ -8,12 +8,14 @@
 
 mod author;
 mod edit;
+mod group;
 mod items;
 mod put;
 mod walk;
 
 pub use crate::catalog::{EditError, MetaChange, Renamed, RoleContent};
 pub use edit::{About, copy, make_dirs, mkdir, put_content, remove, rename, set_meta};
+pub use group::{Group, GroupError, NewContent, NewFile};
 pub use items::{AddItemsError, ItemsAdded, add_items, remove_item};
 pub use put::{PutError, PutEvent, enter, local_put, put, word};
 pub use walk::{Found, Skipped, walk};

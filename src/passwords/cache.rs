@@ -4,10 +4,11 @@
 //! Invariant: no password is in it, and none can be told from a mark without the key.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::{hmac, rand};
+use tokio::sync::OnceCell;
 
 use super::PasswordError;
 
@@ -28,6 +29,8 @@ pub(super) struct Cache {
 #[derive(Default)]
 struct Known {
     marks: HashMap<Mark, Instant>,
+    /// Checks under way, for all who ask the same.
+    checks: HashMap<Mark, Weak<OnceCell<bool>>>,
     /// How often all was forgotten.
     age: u64,
 }
@@ -50,6 +53,18 @@ impl Cache {
 
     pub(super) fn knows(&self, mark: &Mark, now: Instant) -> bool {
         self.known().marks.get(mark).is_some_and(|until| now < *until)
+    }
+
+    /// The check of a mark that is under way, or a new one.
+    pub(super) fn check_of(&self, mark: Mark) -> Arc<OnceCell<bool>> {
+        let mut known = self.known();
+        if let Some(check) = known.checks.get(&mark).and_then(Weak::upgrade) {
+            return check;
+        }
+        known.checks.retain(|_, check| check.strong_count() > 0);
+        let check = Arc::new(OnceCell::new());
+        known.checks.insert(mark, Arc::downgrade(&check));
+        check
     }
 
     /// Changes whenever all is forgotten.
@@ -78,6 +93,8 @@ impl Cache {
         let mut known = self.known();
         known.age += 1;
         known.marks.clear();
+        // Who asks from now on is not told what was found before.
+        known.checks.clear();
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -114,6 +131,17 @@ mod tests {
         cache.clear();
         cache.remember(mark, age, now);
         assert!(!cache.knows(&mark, now));
+    }
+
+    /// A check that began before a removal is nobody's after it.
+    #[test]
+    fn a_check_is_shared_until_all_is_forgotten() {
+        let cache = Cache::new().unwrap();
+        let mark = cache.mark("alice", "secret");
+        let check = cache.check_of(mark);
+        assert!(Arc::ptr_eq(&check, &cache.check_of(mark)));
+        cache.clear();
+        assert!(!Arc::ptr_eq(&check, &cache.check_of(mark)));
     }
 
     /// The cache is bounded; what lapses first goes first.

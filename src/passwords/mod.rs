@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, TryAcquireError};
 use zotferry_protocol::ids::Millis;
 
 use crate::catalog::{AppPassword, Catalog, CatalogError, Channel, SecretHash};
-use cache::Cache;
+use cache::{Cache, Mark};
 use secret::{Kdf, Minted};
 
 /// Checks that may wait for the one that runs.
@@ -121,6 +121,21 @@ impl Passwords {
         if self.cache.knows(&mark, Instant::now()) {
             return Ok(channel.is_some());
         }
+        // A program opens many connections at once: its password is checked for all of them.
+        let check = self.cache.check_of(mark);
+        let run = async || self.run(catalog, mark, channel, shown, now).await;
+        check.get_or_try_init(run).await.copied()
+    }
+
+    /// One check that was not made before.
+    async fn run(
+        &self,
+        catalog: &Catalog,
+        mark: Mark,
+        channel: Option<&Channel>,
+        shown: &str,
+        now: Millis,
+    ) -> Result<bool, PasswordError> {
         let _place = self.places.try_acquire().map_err(|error| match error {
             TryAcquireError::NoPermits | TryAcquireError::Closed => PasswordError::Busy,
         })?;
@@ -220,6 +235,17 @@ mod tests {
         assert!(!room.passwords.remove(&room.catalog, &room.alice, name).await.unwrap());
         assert!(!room.opens("alice", Some(&room.alice), &gone).await);
         assert!(room.opens("alice", Some(&room.alice), &stays).await);
+    }
+
+    /// A program that opens many connections at once waits for one check, not for its turn in a queue.
+    #[tokio::test]
+    async fn the_same_password_is_checked_once_for_all() {
+        let room = room().await;
+        let made = room.passwords.make(&room.catalog, &room.alice, "", Millis(5)).await.unwrap();
+        let asks = (0..4 * WAITING).map(|_| room.opens("alice", Some(&room.alice), &made));
+        assert!(futures_util::future::join_all(asks).await.into_iter().all(|opens| opens));
+        let wrong = (0..4 * WAITING).map(|_| room.opens("alice", Some(&room.alice), "abcdef-x"));
+        assert!(!futures_util::future::join_all(wrong).await.into_iter().any(|opens| opens));
     }
 
     /// Memory and time are bounded however many ask: who finds the queue full hears so.

@@ -22,6 +22,7 @@ use zotferry_protocol::packets::Op;
 use zotferry_protocol::refusal::Refusal;
 
 use crate::cloud;
+use crate::dav;
 use crate::hub::Hub;
 use crate::packets::{Pieces, Reply};
 use crate::receiver::Receiver;
@@ -31,7 +32,8 @@ pub use server::{serve, serve_local};
 
 /// The routes of one hub.
 pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
-    let people = cloud::router(Arc::clone(&hub), receiver);
+    let people = cloud::router(Arc::clone(&hub), Arc::clone(&receiver));
+    let programs = dav::router(Arc::clone(&hub), receiver);
     Router::new()
         .route("/zot", post(zot::post))
         .route("/zot/file/{resource}/{role}/{root}", get(stream::get))
@@ -39,6 +41,7 @@ pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_PACKET))
         .with_state(hub)
         .merge(people)
+        .merge(programs)
 }
 
 /// PKT-14: what this hub can do, for people and for other implementations.

@@ -1,7 +1,11 @@
 //! What is kept of content that was replaced.
 
-use crate::harness::{Setup, noise, pair, until};
+use bytes::Bytes;
+use zotferry::storage::PartialKey;
 use zotferry::sweep::sweep;
+use zotferry_protocol::ids::Digest;
+
+use crate::harness::{Setup, TestHub, noise, pair, until};
 
 /// FETCH-47: replaced content is kept while a clone has not heard of the new one, and goes after.
 #[tokio::test(flavor = "multi_thread")]
@@ -32,4 +36,21 @@ async fn replaced_content_goes_when_every_clone_has_heard() {
     assert!(!origin.hub().storage.contains(&old).unwrap());
     assert!(origin.hub().storage.contains(&root().await).unwrap());
     clone.has("alice", 1).await;
+}
+
+/// What a crash left of an upload is gone after the next start; a wanted file's part stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_of_uploads_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = TestHub::build(dir.path(), "hub", Setup::default()).await.stop().await;
+    let wanted = PartialKey::Wanted(Digest([7; 32]));
+    hub.look(async |hub| {
+        for key in [PartialKey::staging(), PartialKey::staging(), wanted] {
+            let partial = hub.storage.partial(&key, 10).unwrap();
+            partial.write_at(0, &[Bytes::from_static(b"0123456789")]).unwrap();
+        }
+    })
+    .await;
+    let hub = hub.start().await;
+    assert_eq!(hub.hub().storage.partials().unwrap(), [wanted]);
 }

@@ -15,6 +15,8 @@ const LAYERS: &[&[&str]] = &[
     &["packets"],
     &["audit", "channels", "clone_sync", "files", "hook", "sweep"],
     &["cloud", "watch"],
+    &["channels", "clone_sync", "files", "hook", "sweep"],
+    &["cloud", "dav", "watch"],
     &["web"],
     &["service"],
     &["local"],

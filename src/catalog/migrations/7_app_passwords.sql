@@ -23,3 +23,10 @@ CREATE TABLE dav_property (
     xml       BLOB NOT NULL CHECK (length(xml) <= 16384),         -- the whole element
     PRIMARY KEY (channel, hash, namespace, name)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER attach_dead AFTER UPDATE OF alive ON attach WHEN NEW.alive = 0 AND OLD.alive = 1 BEGIN
+    DELETE FROM dav_property WHERE channel = NEW.channel AND hash = NEW.hash;
+END;
+CREATE TRIGGER attach_gone AFTER DELETE ON attach BEGIN
+    DELETE FROM dav_property WHERE channel = OLD.channel AND hash = OLD.hash;
+END;

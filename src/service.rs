@@ -15,7 +15,7 @@ use crate::clone_sync;
 use crate::hook;
 use crate::hub::{Hub, HubError};
 use crate::receiver::Receiver;
-use crate::sweep::{KEPT, REMEMBERED, forget, sweep, sweep_unfinished};
+use crate::sweep::{KEPT, REMEMBERED, forget, sweep, sweep_partials, sweep_unfinished};
 use crate::watch::Watches;
 use crate::web;
 
@@ -89,6 +89,9 @@ async fn purge(hub: Arc<Hub>) {
         }
         if let Err(error) = sweep(&hub, KEPT).await {
             tracing::error!(%error, "superseded content could not be removed");
+        }
+        if let Err(error) = sweep_partials(&hub).await {
+            tracing::error!(%error, "partial files that nobody needs could not be removed");
         }
         if round % FORGET_EVERY == 0
             && let Err(error) = forget(&hub, REMEMBERED).await

@@ -1,17 +1,19 @@
 //! Lets superseded content and tombstones go when nobody asks for them any more.
 //!
-//! Owns: when it goes. Not here: which content is superseded (the catalog), the bytes (storage).
+//! Owns: when it goes. Not here: which content is superseded (the catalog), the bytes (storage), files
+//! in hand (the receiver lets those go itself).
 //! Invariant: bytes are removed only while nothing is being stored, so that content which is put
 //! again at that moment is either found whole or stored anew.
-//! Spec: FETCH-29, FETCH-47, AUDIT-15.
+//! Spec: FETCH-29, FETCH-47, SYNC-34, AUDIT-15.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use zotferry_protocol::ids::Millis;
+use zotferry_protocol::ids::{Digest, Millis};
 
 use crate::catalog::CatalogError;
 use crate::hub::Hub;
+use crate::queue::QueueError;
 use crate::storage::{PartialKey, StorageError};
 
 /// FETCH-47: how long superseded content is kept at least, in ms.
@@ -31,6 +33,9 @@ pub enum SweepError {
     /// The storage.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// A worker thread was lost.
     #[error("a worker thread ended: {0}")]
     Worker(#[from] tokio::task::JoinError),
@@ -49,6 +54,11 @@ pub async fn sweep(hub: &Arc<Hub>, kept: u64) -> Result<usize, SweepError> {
     if old.is_empty() {
         return Ok(0);
     }
+    let unfetched: Vec<i64> =
+        rows.iter().filter(|row| !row.held && old.contains(&row.id)).map(|row| row.id).collect();
+    let queue = Arc::clone(&hub.queue);
+    let forgetting = move || unfetched.iter().try_for_each(|id| queue.forget(*id));
+    tokio::task::spawn_blocking(forgetting).await??;
     let _nothing_is_stored = hub.storing.write().await;
     let roots = hub.catalog.forget(&old).await?;
     let (storage, count) = (Arc::clone(&hub.storage), roots.len());
@@ -87,4 +97,35 @@ pub async fn sweep_unfinished(hub: &Arc<Hub>) -> Result<usize, SweepError> {
         tracing::info!(count, "unfinished uploads from before were removed");
     }
     Ok(count)
+}
+
+/// Removes partial files of content that is wanted under no name. Those in hand are left to the
+/// receiver. Returns how many went.
+pub async fn sweep_partials(hub: &Arc<Hub>) -> Result<usize, SweepError> {
+    let storage = Arc::clone(&hub.storage);
+    let keys = tokio::task::spawn_blocking(move || storage.partials()).await??;
+    let roots: Vec<Digest> = keys
+        .iter()
+        .filter_map(|key| match key {
+            PartialKey::Wanted(root) => Some(*root),
+            PartialKey::Staging(_) => None,
+        })
+        .collect();
+    let unwanted = hub.catalog.unwanted(&roots).await?;
+    let storage = Arc::clone(&hub.storage);
+    let removing = move || -> Result<usize, StorageError> {
+        let mut removed = 0;
+        for root in unwanted {
+            match storage.partial(&PartialKey::Wanted(root), 0) {
+                Ok(partial) => {
+                    partial.discard()?;
+                    removed += 1;
+                }
+                Err(StorageError::Busy(..)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    };
+    Ok(tokio::task::spawn_blocking(removing).await??)
 }

@@ -23,6 +23,8 @@ use crate::queue::{Kind, Lane, NewJob, QueueError, Task};
 const BUNDLE: usize = 256;
 /// Content bytes in one bundle.
 const BUNDLE_BYTES: u64 = 8 << 20;
+/// Times that a lane looks on in the catalog in one round.
+const PAGES: usize = 32;
 /// Bundles of one lane that are queued at a time.
 const BUNDLES: usize = 16;
 
@@ -115,7 +117,15 @@ async fn bundles(receiver: &Arc<Receiver>, backlog: &mut Backlog) -> Result<(), 
         return Ok(());
     }
     let mut jobs = Vec::new();
-    while room > 0 {
+    for page in 0.. {
+        if room == 0 {
+            break;
+        }
+        if page == PAGES {
+            // The rest in the next round: others wait.
+            receiver.hub.work.notify_one();
+            break;
+        }
         let some = next(receiver, &backlog.lane, SizeClass::OneChunk, after).await?;
         let Some(last) = some.last() else {
             backlog.small = None;
@@ -239,7 +249,9 @@ impl Receiver {
                     taken_over.push(file.id);
                 }
             }
-            queue.keep_to(&lane, &taken_over)?;
+            if !taken_over.is_empty() {
+                queue.keep_to(&lane, &taken_over)?;
+            }
             let claims = lock(&receiver.claims);
             let free = |data: &Data| !claims.contains(&data.id) && !queue.contains(data.id);
             Ok(files.into_iter().filter(free).collect())

@@ -1,5 +1,7 @@
 //! Files that several clones have: each of them serves, and what one does not give another does.
 
+use zotferry::files;
+use zotferry::sweep::{sweep, sweep_partials};
 use zotferry_protocol::pacing::MAX_PAUSE;
 
 use crate::harness::{MIB, Setup, TestHub, blocked, noise, set, until};
@@ -181,6 +183,59 @@ async fn one_that_lies_is_left_for_another() {
     let bad = three.third.counts().bad_chunks;
     assert!(bad <= 8, "it is left soon: {bad}");
     assert_eq!(three.third.counts().chunks, 51);
+}
+
+/// SYNC-11: a clone that moves a file whose bytes it does not have becomes nobody's only source: who
+/// announced the file first is asked still.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_moves_a_file_need_not_have_it() {
+    let three = Three::of(Setup::with(patient)).await;
+    let channel = three.second.channel("alice").await;
+    three.second.hub().catalog.set_paused(channel.id, true).await.unwrap();
+    three.second.hub().tell_receiver();
+    three.pause(true).await;
+    let film = noise(10, 5 * MIB);
+    three.first.put_bytes("alice", "film", &film).await;
+    until("the second knows of it", async || three.second.names("alice").await == ["film"]).await;
+    let (from, to) = (["film".to_owned()], ["moved".to_owned()]);
+    files::rename(three.second.hub(), &channel, &from, &to, false).await.unwrap();
+    until("the third knows of it", async || three.third.names("alice").await == ["moved"]).await;
+    three.pause(false).await;
+    three.third.shows("alice", "moved", &film).await;
+}
+
+/// SYNC-34: a file that is removed while it comes is let go: no job, no bytes, nothing in hand; nor of
+/// one that was begun and rests.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_removed_while_it_comes_is_let_go() {
+    let three = Three::of(Setup::with(patient)).await;
+    let idle = three.second.channel("alice").await.id;
+    three.second.hub().catalog.set_paused(idle, true).await.unwrap();
+    three.second.hub().tell_receiver();
+    let film = noise(11, 30 * MIB);
+    three.first.proxy().allow(22 * MIB as u64);
+    for name in ["film", "rests"] {
+        three.first.put_bytes("alice", name, &film[name.len()..]).await;
+    }
+    let third = &three.third;
+    until("some chunks came", async || third.counts().chunks >= 4).await;
+    let channel = three.first.channel("alice").await;
+    files::remove(three.first.hub(), &channel, &["film".to_owned()]).await.unwrap();
+    until("it is let go", async || third.service.receiver.progress().len() == 1).await;
+    three.pause(true).await;
+    until("nothing is in hand", async || third.service.receiver.progress().is_empty()).await;
+    files::remove(three.first.hub(), &channel, &["rests".to_owned()]).await.unwrap();
+    until("all is removed", async || third.names("alice").await.is_empty()).await;
+    sweep_partials(third.hub()).await.unwrap();
+    assert_eq!(third.hub().storage.partials().unwrap(), []);
+    until("the clones heard of it", async || {
+        let lagging = third.hub().catalog.lagging(third.hub().site).await.unwrap();
+        lagging.is_empty()
+    })
+    .await;
+    sweep(third.hub(), 0).await.unwrap();
+    let counts = third.hub().queue.counts(third.hub().clock.now());
+    assert_eq!(counts.due + counts.delayed + counts.leased, 0);
 }
 
 /// SYNC-11: a location that was removed is asked for nothing.

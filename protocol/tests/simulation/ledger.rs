@@ -26,6 +26,10 @@ pub(crate) struct Ledger {
     pub(crate) restarts: u32,
     pub(crate) presentations: u32,
     pub(crate) streams: u32,
+    /// Right chunks from each origin.
+    pub(crate) from: BTreeMap<usize, u32>,
+    /// Chunks asked of each origin.
+    pub(crate) asked_of: BTreeMap<usize, u32>,
     pub(crate) committed: bool,
     /// A digest of everything that happened, to compare runs.
     pub(crate) trace: u64,
@@ -45,13 +49,16 @@ impl Ledger {
             restarts: 0,
             presentations: 0,
             streams: 0,
+            from: BTreeMap::new(),
+            asked_of: BTreeMap::new(),
             committed: false,
             trace: 0,
         }
     }
 
     /// FETCH-2: a chunk is asked of one origin at a time.
-    pub(crate) fn asked(&mut self, request: u64, range: ChunkRange) {
+    pub(crate) fn asked(&mut self, request: u64, origin: usize, range: ChunkRange) {
+        *self.asked_of.entry(origin).or_default() += range.count;
         for chunk in range.iter() {
             let other = self.asked.insert(chunk.0, request);
             assert_eq!(other, None, "chunk {} is in two requests", chunk.0);
@@ -65,11 +72,18 @@ impl Ledger {
     }
 
     /// FETCH-3, FETCH-4: right bytes are written once, wrong bytes never.
-    pub(crate) fn judged(&mut self, file: &File, chunk: u32, bytes: &[u8], verdict: Verdict) {
+    pub(crate) fn judged(
+        &mut self,
+        file: &File,
+        origin: usize,
+        (chunk, bytes): (u32, &[u8]),
+        verdict: Verdict,
+    ) {
         match verdict {
             Verdict::Write { .. } => {
                 assert!(bytes == file.chunk(chunk), "chunk {chunk} is wrong and was accepted");
                 self.came[chunk as usize] += 1;
+                *self.from.entry(origin).or_default() += 1;
                 let (came, may) = (self.came[chunk as usize], self.may_come[chunk as usize]);
                 assert!(came <= may, "chunk {chunk} came {came} times, needed {may}");
             }

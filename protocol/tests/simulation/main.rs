@@ -21,7 +21,15 @@ use ledger::Ledger;
 use scenario::Trouble;
 use world::World;
 
-const NETWORK: Trouble = Trouble { network: true, corruption: false, crashes: false, disk: false };
+const QUIET: Trouble = Trouble {
+    network: false,
+    corruption: false,
+    crashes: false,
+    disk: false,
+    vanishing: false,
+    lying: false,
+};
+const NETWORK: Trouble = Trouble { network: true, ..QUIET };
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -103,6 +111,49 @@ fn crashes_alone_cost_what_was_not_recorded() {
     for seed in seeds() {
         let ledger = run(seed, crashing);
         assert!(ledger.came_twice() == 0 || ledger.crashes > 0, "ZOTFERRY_SEED={seed}");
+    }
+}
+
+/// SYNC-11, FETCH-2: several origins give parts of one file, each chunk comes from one of them.
+#[test]
+fn origins_share_a_file() {
+    let mut shared = 0;
+    for seed in seeds() {
+        let ledger = run(seed, QUIET);
+        assert_eq!(ledger.came_twice(), 0, "ZOTFERRY_SEED={seed}");
+        shared += u32::from(ledger.from.len() > 1);
+    }
+    assert!(shared > 0 || seeds().count() < 100, "in some runs several have a part");
+}
+
+/// FETCH-54: an origin vanishes in mid-file and never comes back: the others give the rest, and what
+/// it gave is not asked for again.
+#[test]
+fn what_a_vanished_origin_did_not_give_the_others_do() {
+    let mut parts = 0;
+    for seed in seeds() {
+        let trouble = if seed % 4 == 0 { NETWORK } else { QUIET };
+        let ledger = run(seed, Trouble { vanishing: true, ..trouble });
+        assert_eq!((ledger.came_twice(), ledger.bad), (0, 0), "ZOTFERRY_SEED={seed}");
+        let before = ledger.from.get(&0).is_some_and(|chunks| *chunks > 0);
+        parts += u32::from(before && ledger.from.len() > 1);
+    }
+    assert!(parts > 0 || seeds().count() < 100, "in some runs it gave a part");
+}
+
+/// FETCH-5: an origin that sends nothing but wrong bytes is left for the others.
+#[test]
+fn a_lying_origin_is_left() {
+    for seed in seeds() {
+        let ledger = run(seed, Trouble { lying: true, ..QUIET });
+        let asked = |origin: usize| ledger.asked_of.get(&origin).copied().unwrap_or(0);
+        let others: u32 = ledger.asked_of.values().sum::<u32>() - asked(0);
+        // Of a stream one byte only is wrong.
+        let right = ledger.from.get(&0).filter(|_| ledger.streams == 0);
+        assert_eq!(right, None, "ZOTFERRY_SEED={seed}");
+        // Three answers, each with something wrong in it, and what is in flight meanwhile.
+        let most = (3 + 4) * 64;
+        assert!(asked(0) <= most, "{} of it, {others} of others, ZOTFERRY_SEED={seed}", asked(0));
     }
 }
 

@@ -18,6 +18,9 @@ use crate::world::{Event, Local, Outside};
 pub(crate) struct Way {
     pub(crate) pacer: Pacer,
     pub(crate) streams: StreamPath,
+    /// FETCH-54: until then others are asked.
+    pub(crate) left_until: Millis,
+    pub(crate) failures: u32,
 }
 
 #[derive(Debug)]
@@ -43,8 +46,12 @@ impl Receiver {
     pub(crate) fn start(out: &mut Outside, number: u32, clean: bool) -> Self {
         let file = &out.scenario.file;
         let config = out.scenario.transfer;
-        let new_way =
-            |_| Way { pacer: Pacer::new(out.scenario.pacing), streams: StreamPath::new() };
+        let new_way = |_| Way {
+            pacer: Pacer::new(out.scenario.pacing),
+            streams: StreamPath::new(),
+            left_until: Millis(0),
+            failures: 0,
+        };
         let mut receiver = Self {
             number,
             transfer: Transfer::with_manifest(file.root, file.manifest, config),

@@ -1,9 +1,9 @@
 //! The receiver's requests: whom to ask for what, and what to make of the answers.
 
 use bytes::Bytes;
-use zotferry_protocol::ids::{ChunkNo, Digest};
+use zotferry_protocol::ids::{ChunkNo, Digest, Millis};
 use zotferry_protocol::merkle::LeafHasher;
-use zotferry_protocol::pacing::{Event as Paced, How};
+use zotferry_protocol::pacing::{Backoff, Event as Paced, How};
 use zotferry_protocol::path::StreamEvent;
 use zotferry_protocol::transfer::{Input, Verdict};
 
@@ -13,6 +13,8 @@ use crate::queue::Job;
 use crate::receiver::Receiver;
 use crate::world::{Event, Local, Outside, Part};
 
+/// How long others are asked in the place of an origin that failed.
+const LEFT: Backoff = Backoff { base: 1000, max: 60_000 };
 /// A request is presented so often at most; then it has expired.
 const PRESENTATIONS: u32 = 50;
 
@@ -22,7 +24,7 @@ impl Receiver {
         let first = out.rng.range(0..self.ways.len() as u64) as usize;
         for turn in 0..self.ways.len() {
             let origin = (first + turn) % self.ways.len();
-            while self.is_trusted(origin) && self.ways[origin].pacer.may_start(out.now) {
+            while self.may_ask(out, origin) && self.ways[origin].pacer.may_start(out.now) {
                 let Some(download) = self.next_download(out, origin) else {
                     break;
                 };
@@ -31,11 +33,19 @@ impl Receiver {
         }
     }
 
-    /// FETCH-5: an origin that sends bad chunks is left when another sends fewer.
-    fn is_trusted(&self, origin: usize) -> bool {
+    /// FETCH-5, FETCH-54: an origin that sends bad chunks, or failed, is left when another is fit.
+    fn may_ask(&self, out: &Outside, origin: usize) -> bool {
+        self.is_fit(out, origin) || !self.has_fit(out, None)
+    }
+
+    fn is_fit(&self, out: &Outside, origin: usize) -> bool {
         let bad = |origin: usize| self.transfer.bad_from(origin as i64);
         let least = (0..self.ways.len()).map(bad).min().unwrap_or(0);
-        bad(origin) <= 2 + 4 * least
+        bad(origin) <= 2 + 4 * least && self.ways[origin].left_until <= out.now
+    }
+
+    fn has_fit(&self, out: &Outside, other_than: Option<usize>) -> bool {
+        (0..self.ways.len()).any(|origin| Some(origin) != other_than && self.is_fit(out, origin))
     }
 
     fn next_download(&mut self, out: &mut Outside, origin: usize) -> Option<Download> {
@@ -82,7 +92,7 @@ impl Receiver {
         let ask = download.present(out.now, may_stream, max_bytes);
         let connection = out.rng.next();
         if download.presentations == 1 {
-            download.leases.iter().for_each(|&range| out.ledger.asked(connection, range));
+            download.leases.iter().for_each(|&range| out.ledger.asked(connection, origin, range));
         }
         out.ledger.presentations += 1;
         out.ledger.streams += u32::from(download.is_stream());
@@ -146,7 +156,7 @@ impl Receiver {
         let download = self.downloads.get_mut(&connection).expect("checked by the caller");
         let verdict =
             self.transfer.receive(ChunkNo(chunk), &digest(&bytes), download.origin as i64);
-        out.ledger.judged(&out.scenario.file, chunk, &bytes, verdict);
+        out.ledger.judged(&out.scenario.file, download.origin, (chunk, &bytes), verdict);
         let Verdict::Write { file } = verdict else {
             return;
         };
@@ -168,6 +178,12 @@ impl Receiver {
         let download = self.downloads.get(&connection).expect("checked by the caller");
         let way = &mut self.ways[download.origin];
         way.pacer.handle(out.now, Paced::Finished { how, bytes: download.got });
+        if download.got == 0 && how != How::Refused {
+            way.failures += 1;
+            way.left_until = out.now.plus(LEFT.ceiling(way.failures - 1));
+        } else {
+            (way.failures, way.left_until) = (0, Millis(0));
+        }
         if download.is_stream() && download.verified == 0 {
             way.streams.handle(out.now, StreamEvent::NoProgress);
         }
@@ -185,6 +201,7 @@ impl Receiver {
     /// Ends a request; what did not come goes back to its jobs, or they are dropped with it.
     pub(crate) fn end(&mut self, out: &mut Outside, connection: u64, queued: bool) {
         let download = self.downloads.remove(&connection).expect("checked by the caller");
+        let elsewhere = self.has_fit(out, Some(download.origin));
         for range in download.leases {
             self.transfer.handle(out.now, Input::Ended { range, queued });
             out.ledger.ended(range);
@@ -192,7 +209,8 @@ impl Receiver {
         for job in download.jobs {
             match self.transfer.open(job.range).is_empty() {
                 true => self.settling.push(job),
-                false if self.stopping => out.queue.release(job),
+                // FETCH-54: while another is fit nothing waits for this one.
+                false if self.stopping || (queued && elsewhere) => out.queue.release(job),
                 false if queued => out.queue.retry(job, out.now, &mut out.rng),
                 false => out.queue.commit(&[job], Vec::new()),
             }

@@ -19,11 +19,25 @@ pub(crate) struct Trouble {
     pub(crate) crashes: bool,
     /// Writes and syncs that fail.
     pub(crate) disk: bool,
+    /// There are several origins, and the first goes in the middle and never comes back.
+    pub(crate) vanishing: bool,
+    /// There are several origins, and the first sends nothing but wrong bytes.
+    pub(crate) lying: bool,
 }
 
 impl Trouble {
-    pub(crate) const ALL: Self =
-        Self { network: true, corruption: true, crashes: true, disk: true };
+    pub(crate) const ALL: Self = Self {
+        network: true,
+        corruption: true,
+        crashes: true,
+        disk: true,
+        vanishing: false,
+        lying: false,
+    };
+
+    fn needs_others(self) -> bool {
+        self.vanishing || self.lying
+    }
 }
 
 /// The file that is carried.
@@ -147,10 +161,13 @@ impl Scenario {
     pub(crate) fn drawn(rng: &mut Rng, trouble: Trouble) -> Self {
         let file = File::drawn(rng);
         let chunk = u64::from(file.manifest.chunk_size());
-        let origins = rng.range(1..4);
+        let origins = rng.range(1..4).max(if trouble.needs_others() { 2 } else { 1 });
         let mut manners: Vec<Manners> =
             (0..origins).map(|_| Manners::drawn(rng, trouble, chunk)).collect();
         if trouble.corruption && origins > 1 && rng.permille(200) {
+            manners[0].corrupts = 1000;
+        }
+        if trouble.lying {
             manners[0].corrupts = 1000;
         }
         Self {

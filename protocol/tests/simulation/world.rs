@@ -181,6 +181,10 @@ impl World {
                 out.after(at, Event::Stop(Stop::Graceful));
             }
         }
+        if out.scenario.trouble.vanishing {
+            let at = out.rng.range(1..1500);
+            out.after(at, Event::Outage { origin: 0, up: false });
+        }
         for _ in 0..out.rng.range(0..4) {
             let origin = out.rng.range(0..self.origins.len() as u64) as usize;
             let at = out.rng.range(0..within);

@@ -44,9 +44,6 @@ pub enum EditError {
     /// Something of that name is there.
     #[error("something of that name is there already")]
     Exists,
-    /// A folder was asked for.
-    #[error("it is not a folder")]
-    NotFolder,
     /// A file was asked for.
     #[error("it is a folder")]
     IsFolder,

@@ -3,6 +3,7 @@
 mod apply;
 mod channels;
 mod compared;
+mod edit;
 mod items;
 mod locations;
 mod open;

@@ -4,6 +4,7 @@ mod apply;
 mod channels;
 mod compared;
 mod edit;
+mod compared;
 mod items;
 mod locations;
 mod open;

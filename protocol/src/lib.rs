@@ -15,6 +15,7 @@ pub mod merkle;
 pub mod pacing;
 pub mod packets;
 pub mod path;
+pub mod photo;
 pub mod places;
 pub mod raw;
 pub mod refusal;

@@ -2,6 +2,7 @@
 
 from . import cases_audit, cases_keys, tree
 from .cases_identity import REPLICA, refused
+from .cases_photos import row as photo_row
 from .cases_sync import R1, R2, row
 from .versions import edit
 from .wire import ALICE, LIFE, NOW, SITES, header, pack, plain, record, seal, state, uuid7
@@ -68,7 +69,7 @@ def packets():
         ("a move, tags and photo rows, a removal", "clone-sync", {"operations": [
             put(504, [folder(), entry(row("f3", "d1", "b.txt"), V1, was="d2")], [data()], op="place"),
             put(505, [entry(row("f4", filename="me.jpg", term=[{"term": "me", "ttype": 1, "url": ""}], title="Me"), V1)],
-                [data(mime="image/jpeg")], op="meta", photo=[pack({"imgscale": 0}), pack({"imgscale": 4, "photo_usage": 1})]),
+                [data(mime="image/jpeg")], op="meta", photo=[pack(photo_row(0, resource_id="f4", photo_usage=0, crop=None, chosen=None)), pack(photo_row(4, resource_id="f4"))]),
             put(506, [entry(row(), V1, removed=V2)], [], op="remove")]}),
         ("items on a file", "clone-sync", {"operations": [
             file_put() | {"op": "meta", "item": [item("https://a.example/item/1", uid=2), item("https://a.example/item/2", None)]}]}),
@@ -143,9 +144,10 @@ def operations():
         ("a removal that removes nothing", put(600, plain_entry, [data()], op="remove"), "SYNC-33", "bad-field"),
         ("removed before it was put again, without data", put(600, [entry(row("f2"), V2, removed=V1)], []), "SYNC-34", "bad-field"),
         ("removed before it was put again", put(600, [entry(row("f2"), V2, removed=V1)], [data()]), "SYNC-34", None),
-        ("photo rows", put(600, plain_entry, [data()], op="meta", photo=[pack({"imgscale": n}) for n in range(10)]), "SYNC-36", None),
+        ("photo rows", put(600, plain_entry, [data()], op="meta", photo=[pack(photo_row(n, resource_id="f2")) for n in range(10)]), "SYNC-36", None),
         ("a photo row that is no map", put(600, plain_entry, [data()], op="meta", photo=[pack([1])]), "SYNC-36", "bad-field"),
-        ("a photo row above 16 KiB", put(600, plain_entry, [data()], op="meta", photo=[pack({"x": "y" * 16384})]), "SYNC-36", "bad-field"),
+        ("a photo row of another entry", put(600, plain_entry, [data()], op="meta", photo=[pack(photo_row(4))]), "PHOTO-2", "bad-field"),
+        ("a photo row above 16 KiB", put(600, plain_entry, [data()], op="meta", photo=[pack(photo_row(4, resource_id="f2", x="y" * 16384))]), "SYNC-36", "bad-field"),
         ("items, one of them removed", put(600, plain_entry, [data()], op="meta", item=[item("m1"), item("m2", None)]), "ITEM-4", None),
         ("an item twice", put(600, plain_entry, [data()], op="meta", item=[item("m1"), item("m1")]), "ITEM-1", "bad-field"),
         ("an item's row under another name", put(600, plain_entry, [data()], op="meta", item=[item("m1", item_row("m2"))]), "ITEM-1", "bad-field"),

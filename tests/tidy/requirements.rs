@@ -33,7 +33,7 @@ fn ids(text: &str) -> Vec<(String, bool)> {
 }
 
 const CHAPTERS: &[&str] = &[
-    "PKT", "SIGN", "ID", "FILE", "FETCH", "STREAM", "SYNC", "ITEM", "TRANS", "QUEUE", "AUDIT",
+    "PKT", "SIGN", "ID", "FILE", "FETCH", "STREAM", "SYNC", "ITEM", "TRANS", "PHOTO", "QUEUE", "AUDIT",
     "REF",
 ];
 

@@ -5,21 +5,15 @@
 //! `display_path`, `os_storage`) do not travel.
 //! Spec: SYNC-6, SYNC-7, SYNC-18, SYNC-19.
 
-use rmp::encode::{write_map_len, write_str};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::codec::{self, MAX_DEPTH};
+use super::row::{field, fields, map, others};
+use crate::codec;
 use crate::ids::ResourceId;
-use crate::raw;
 use crate::refusal::{Code, Refusal};
 
 /// The largest row, in bytes.
 const MAX_ROW: usize = 64 << 10;
-/// Most fields in a row.
-const MAX_FIELDS: usize = 64;
-/// Columns that mean something on one hub only.
-const LOCAL: [&str; 7] = ["id", "aid", "uid", "content", "os_path", "display_path", "os_storage"];
 
 /// A row that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,15 +57,10 @@ macro_rules! attach_row {
             /// A row out of a MessagePack map: known fields by type, the others as they are. Whether
             /// its name is one is for [`Self::check`] to say.
             pub fn decode(bytes: &[u8]) -> Result<Self, BadRow> {
-                let fields = fields(bytes)?;
-                let known = [$( stringify!($name), )*];
+                let fields = fields(bytes, MAX_ROW).map_err(BadRow::Form)?;
                 let row = Self {
-                    $( $name: field(&fields, stringify!($name))?, )*
-                    extra: fields
-                        .iter()
-                        .filter(|(k, _)| !known.contains(k) && !LOCAL.contains(k))
-                        .map(|(k, v)| ((*k).to_owned(), v.to_vec()))
-                        .collect(),
+                    $( $name: field(&fields, stringify!($name)).map_err(BadRow::Form)?, )*
+                    extra: others(&fields, &[$( stringify!($name), )*]),
                 };
                 row.well_formed()
             }
@@ -118,35 +107,6 @@ attach_row! {
     executable: Option<bool>,
     /// A title for people; ours, optional.
     title: Option<String>,
-}
-
-fn fields(bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, BadRow> {
-    if bytes.len() > MAX_ROW {
-        return Err(BadRow::Form(format!("{} bytes", bytes.len())));
-    }
-    let fields = raw::entries(bytes, MAX_DEPTH).map_err(|e| BadRow::Form(e.to_string()))?;
-    let names: std::collections::BTreeSet<_> = fields.iter().map(|(k, _)| *k).collect();
-    if fields.len() > MAX_FIELDS || names.len() != fields.len() {
-        return Err(BadRow::Form("too many fields, or one that stands twice".into()));
-    }
-    Ok(fields)
-}
-
-/// One known field; a field that is missing is read as nil, which only the optional ones accept.
-fn field<T: DeserializeOwned>(fields: &[(&str, &[u8])], name: &str) -> Result<T, BadRow> {
-    let raw = fields.iter().find(|(k, _)| *k == name).map_or(&[0xc0][..], |(_, v)| v);
-    codec::decode_owned(raw).map_err(|e| BadRow::Form(format!("{name}: {}", e.text)))
-}
-
-fn map(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
-    let len = u32::try_from(fields.len()).expect("at most 64 fields");
-    write_map_len(&mut out, len).expect("memory");
-    for (name, value) in fields {
-        write_str(&mut out, name).expect("memory");
-        out.extend_from_slice(value);
-    }
-    out
 }
 
 impl AttachRow {

@@ -12,11 +12,11 @@ use serde_bytes::ByteBuf;
 use super::attach::AttachRow;
 use super::item::{self, Item};
 use super::manifest::{join, split};
+use super::photo;
 use crate::codec;
 use crate::ids::{Digest, OpId, ResourceId, Role};
 use crate::manifest::{INLINE_DIGESTS, Manifest};
 use crate::merkle;
-use crate::raw;
 use crate::refusal::{Code, Refusal};
 use crate::version::Version;
 
@@ -24,11 +24,6 @@ use crate::version::Version;
 pub const MAX_OPERATIONS: usize = 256;
 /// Most folders above an entry.
 pub const MAX_PARENTS: usize = 127;
-
-/// Most photo rows of an entry.
-pub const MAX_PHOTOS: usize = 16;
-/// SYNC-36: the largest photo row, in bytes.
-pub const MAX_RAW_ROW: usize = 16 << 10;
 
 /// One to 256 operations that share a signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,7 +174,7 @@ impl Operation {
         entry.check(&self.data)?;
         item::check(&self.item)?;
         self.data.iter().try_for_each(Data::check)?;
-        self.photo.iter().try_for_each(|row| check_raw(row))
+        photo::check(&self.photo, &entry.row)
     }
 
     /// Which edit it tells of; none if this version does not know it.
@@ -241,16 +236,6 @@ impl AttachEntry {
             None => true,
         })
     }
-}
-
-/// SYNC-36: a row that is kept and passed on as it came: a bounded map.
-fn check_raw(row: &[u8]) -> Result<(), Refusal> {
-    if row.len() > MAX_RAW_ROW {
-        return Err(Refusal::with(Code::BadField, "a row above 16 KiB"));
-    }
-    raw::entries(row, codec::MAX_DEPTH)
-        .map(drop)
-        .map_err(|e| Refusal::with(Code::BadField, e.to_string()))
 }
 
 impl Data {
@@ -379,16 +364,16 @@ mod tests {
         assert_eq!(gone.check().expect_err("it lives, without data").code, Code::BadField);
     }
 
-    /// SYNC-36: photo rows are maps of bounded size.
+    /// SYNC-36: photo rows are rows of the entry's own scales, or the operation is refused, alone.
     #[test]
-    fn kept_rows_are_bounded_maps() {
+    fn photo_rows_are_judged_with_their_operation() {
         let mut operation = put(vec![entry("f", "", "f", false)]);
-        operation.photo = vec![ByteBuf::from([0x81, 0xa1, b'x', 1])];
+        operation.photo = vec![photo::tests::sample("f", 0), photo::tests::sample("f", 4)];
         assert_eq!(operation.check(), Ok(()));
+        operation.photo.push(photo::tests::sample("g", 5));
+        assert_eq!(operation.check().expect_err("another's").code, Code::BadField);
         operation.photo = vec![ByteBuf::from([0x91, 1])];
         assert_eq!(operation.check().expect_err("an array").code, Code::BadField);
-        operation.photo = vec![ByteBuf::from(codec::encode(&[("x", "y".repeat(MAX_RAW_ROW))]))];
-        assert_eq!(operation.check().expect_err("too long").code, Code::BadField);
     }
 
     /// FILE-14 to FILE-16: size, root and inline digests have to agree.

@@ -11,7 +11,9 @@ mod clone_sync;
 mod item;
 mod locations;
 mod manifest;
+mod photo;
 mod refusal;
+mod row;
 mod stream_request;
 mod sync_report;
 
@@ -22,12 +24,12 @@ pub use audit::{
 pub use challenge::Challenge;
 pub use chunk_request::{ChunkItem, ChunkRequest, MAX_CHUNKS_ASKED, MAX_ITEMS};
 pub use clone_sync::{
-    AttachEntry, CloneSync, Data, MAX_OPERATIONS, MAX_PARENTS, MAX_PHOTOS, MAX_RAW_ROW, Op,
-    Operation, Source,
+    AttachEntry, CloneSync, Data, MAX_OPERATIONS, MAX_PARENTS, Op, Operation, Source,
 };
 pub use item::{Item, ItemRow, MAX_ITEM};
 pub use locations::Locations;
 pub use manifest::{ManifestItem, ManifestPage, ManifestPages, ManifestRequest, PageRefused};
+pub use photo::{BadPhoto, PhotoRow};
 pub use refusal::RefusalPacket;
 pub use stream_request::StreamRequest;
 pub use sync_report::{OpReport, OpStatus, PresentData, SyncReport};

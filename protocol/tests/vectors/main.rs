@@ -11,6 +11,7 @@ mod frames;
 mod identity;
 mod keys;
 mod packets;
+mod photos;
 mod refusals;
 mod support;
 mod sync;
@@ -27,6 +28,7 @@ const THEMES: &[&[File]] = &[
     identity::FILES,
     keys::FILES,
     packets::FILES,
+    photos::FILES,
     refusals::FILES,
     sync::FILES,
 ];
@@ -88,6 +90,12 @@ fn rotations_and_notices_hold_as_specified() {
 #[test]
 fn packets_have_the_specified_bytes() {
     run(packets::FILES);
+}
+
+/// PHOTO-1 to PHOTO-4, PHOTO-9.
+#[test]
+fn photos_are_as_specified() {
+    run(photos::FILES);
 }
 
 /// REF-1, REF-4.

@@ -21,6 +21,8 @@ pub mod local;
 pub mod metrics;
 pub mod packets;
 pub mod passwords;
+pub mod photo;
+pub mod photos;
 pub mod queue;
 pub mod receiver;
 pub mod service;

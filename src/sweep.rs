@@ -13,6 +13,7 @@ use zotferry_protocol::ids::{Digest, Millis};
 
 use crate::catalog::CatalogError;
 use crate::hub::Hub;
+use crate::photos;
 use crate::queue::QueueError;
 use crate::storage::{PartialKey, StorageError};
 
@@ -61,8 +62,11 @@ pub async fn sweep(hub: &Arc<Hub>, kept: u64) -> Result<usize, SweepError> {
     tokio::task::spawn_blocking(forgetting).await??;
     let _nothing_is_stored = hub.storing.write().await;
     let roots = hub.catalog.forget(&old).await?;
-    let (storage, count) = (Arc::clone(&hub.storage), roots.len());
-    let removing = move || roots.iter().try_for_each(|root| storage.remove(root));
+    let (hub, count) = (Arc::clone(hub), roots.len());
+    let removing = move || {
+        photos::forget(&hub, &roots);
+        roots.iter().try_for_each(|root| hub.storage.remove(root))
+    };
     tokio::task::spawn_blocking(removing).await??;
     tracing::info!(count, "superseded content that every clone has replaced was removed");
     Ok(count)

@@ -20,7 +20,7 @@ use super::columns::{
 };
 use super::error::CatalogError;
 use super::trie::{self, Leaf};
-use super::{Catalog, ChannelNo};
+use super::{Catalog, ChannelNo, photos};
 
 /// One entry, under Hubzilla's column names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,6 +255,7 @@ pub(super) async fn upsert(
     }
     let columns = list(rows.iter().map(|row| Columns(row)));
     sqlx::query(ATTACH_UPSERT).bind(channel).bind(columns).execute(&mut *tx).await?;
+    photos::note_uses(tx, channel, rows.iter().copied()).await?;
     trie::enter(tx, channel, rows.into_iter().map(Leaf::of)).await
 }
 

@@ -15,7 +15,7 @@ use super::columns::list;
 use super::edit::seen_content;
 use super::error::CatalogError;
 use super::put::{Author, Change, Clash, Filed, LocalContent, LocalPut, PutBatch};
-use super::{ChannelNo, VersionBytes};
+use super::{ChannelNo, VersionBytes, photos};
 
 /// Who bears one name in one folder: of several the smallest hash.
 #[derive(Default)]
@@ -247,7 +247,7 @@ impl<'a> Filing<'a> {
     ) -> Result<ResourceId, CatalogError> {
         let version = self.author.version(None, &mut self.hlc)?;
         let seq = self.next_seq();
-        let row = Attach {
+        let mut row = Attach {
             filetype: put.filetype.clone(),
             filesize: content.size,
             is_photo: put.is_photo,
@@ -258,6 +258,9 @@ impl<'a> Filing<'a> {
             seq: Some(seq),
             ..self.blank(&put.name, folder, version, op)
         };
+        if let Some(picture) = &put.picture {
+            row.photos = photos::kept(&photos::plain_rows(&row.hash, picture, content.size));
+        }
         Ok(self.insert(row))
     }
 

@@ -54,6 +54,7 @@ mod news;
 mod open;
 mod outbox;
 mod passwords;
+mod photos;
 mod places;
 mod properties;
 mod put;
@@ -94,6 +95,7 @@ pub use locations::{Lag, Located, Location, LocationState, NewLocation, Placed, 
 pub use news::{News, Subject};
 pub use outbox::{Arrivals, Heads, Outbox, OutboxEntry};
 pub use passwords::{AppPassword, SecretHash};
+pub use photos::plain_rows;
 pub use properties::{MAX_PROPERTIES, MAX_PROPERTY, Property};
 pub use put::{Access, Author, Change, Clash, Filed, LocalContent, LocalPut, PutBatch};
 pub use ranges::{ListedLeaf, Whole};

@@ -17,6 +17,7 @@ use super::data::{self, NewData, Origin, Source};
 use super::error::CatalogError;
 use super::filing::{Content, Entered, Filing, Tree};
 use super::{Catalog, ChannelNo};
+use crate::photo::Picture;
 
 /// Who may see an entry: Hubzilla's four columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct LocalPut {
     pub filetype: String,
     /// Whether Hubzilla treats it as a photo.
     pub is_photo: bool,
+    /// What its header says, where it is an image.
+    pub picture: Option<Picture>,
     /// Modification time of its source.
     pub mtime: Option<Millis>,
     /// Whether its source is executable.

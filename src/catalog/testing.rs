@@ -243,6 +243,7 @@ pub(super) fn put(path: &[&str], n: u64, size: u64) -> LocalPut {
         content: Some(LocalContent { root: digest(n), size, digests: None }),
         filetype: "text/plain".into(),
         is_photo: false,
+        picture: None,
         mtime: Some(Millis(7)),
         executable: Some(false),
     }

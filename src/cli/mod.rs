@@ -20,6 +20,7 @@ mod output;
 mod passphrase;
 mod password;
 mod pause;
+mod photo;
 mod progress;
 mod put;
 mod retry;
@@ -65,6 +66,7 @@ enum Command {
     Ls(ls::Ls),
     #[command(subcommand)]
     Item(item::Item),
+    Photo(photo::Photo),
     Status(status::Status),
     Transfers(transfers::Transfers),
     Mkdir(edit::Mkdir),
@@ -137,6 +139,7 @@ impl Command {
             Self::Get(get) => get.run(dir).await,
             Self::Ls(ls) => ls.run(dir).await,
             Self::Item(item) => item.run(dir).await,
+            Self::Photo(photo) => photo.run(dir).await,
             Self::Status(status) => status.run(dir).await,
             Self::Transfers(transfers) => transfers.run(dir).await,
             Self::Mkdir(mkdir) => mkdir.run(dir).await,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use zotferry_protocol::ids::Millis;
 
 use super::author::Here;
+use super::photo::looked_at;
 use super::put::date;
 use crate::catalog::{
     Access, Attach, CatalogError, Channel, Clash, EditError, Filed, LocalContent, LocalPut, Maker,
@@ -136,13 +137,15 @@ async fn enter(
     channel: &Channel,
     put: LocalPut,
 ) -> Result<Result<Filed, Clash>, CatalogError> {
+    // A look that was lost costs the rows of an image, which can be drawn from its bytes.
+    let puts = looked_at(hub, vec![put.clone()]).await.unwrap_or_else(|_| vec![put]);
     let now = hub.clock.now();
     let batch = PutBatch {
         channel: channel.id,
         creator: channel.portable_id.to_string(),
         access: Access::default(),
         date: date(now.0),
-        puts: vec![put],
+        puts,
     };
     let mut author = Here { replica: channel.replica, now };
     let mut filed = hub.catalog.local_put(&batch, &mut author, now).await?;
@@ -165,6 +168,7 @@ pub(super) fn local_put(
         folders: folders.to_vec(),
         name: name.to_owned(),
         is_photo: content.is_some() && filetype.starts_with("image/"),
+        picture: None,
         filetype,
         mtime: about.mtime,
         executable: about.executable,

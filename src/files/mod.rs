@@ -10,6 +10,7 @@ mod author;
 mod edit;
 mod group;
 mod items;
+mod photo;
 mod put;
 mod walk;
 
@@ -17,5 +18,6 @@ pub use crate::catalog::{EditError, MetaChange, Renamed, RoleContent};
 pub use edit::{About, copy, make_dirs, mkdir, put_content, remove, rename, set_meta};
 pub use group::{Group, GroupError, NewContent, NewFile};
 pub use items::{AddItemsError, ItemsAdded, add_items, remove_item};
+pub use photo::{PhotoSet, SetPhotoError, album, set_photo};
 pub use put::{PutError, PutEvent, enter, local_put, put, word};
 pub use walk::{Found, Skipped, walk};

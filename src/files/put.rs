@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::author::Here;
+use super::photo::looked_at;
 use super::walk::{Found, Skipped, walk};
 use crate::catalog::{
     Access, CatalogError, Change, Channel, Clash, Filed, LocalContent, LocalPut, PutBatch,
@@ -134,6 +135,7 @@ pub async fn enter(
     puts: Vec<LocalPut>,
     access: Access,
 ) -> Result<Vec<Result<Filed, Clash>>, PutError> {
+    let puts = looked_at(hub, puts).await?;
     let now = hub.clock.now();
     let puts = PutBatch {
         channel: channel.id,
@@ -196,6 +198,7 @@ pub fn local_put(folders: Vec<String>, name: &str, content: Option<LocalContent>
         name: name.to_owned(),
         filetype: filetype.to_owned(),
         is_photo: content.is_some() && filetype.starts_with("image/"),
+        picture: None,
         mtime: None,
         executable: None,
         content,

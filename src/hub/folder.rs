@@ -71,6 +71,11 @@ impl Folder {
         self.0.join(format!("keys/channel-{channel}.pem"))
     }
 
+    /// Scales of images that were made; may be lost.
+    pub fn scales(&self) -> PathBuf {
+        self.0.join("scales")
+    }
+
     /// The socket on which a running hub listens to its owner.
     pub fn socket(&self) -> PathBuf {
         self.0.join("hub.sock")

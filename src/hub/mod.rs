@@ -6,6 +6,7 @@
 mod audits;
 mod call;
 mod clock;
+mod decoding;
 mod folder;
 mod grants;
 mod health;
@@ -40,6 +41,7 @@ use crate::transport::{Transport, TransportError};
 pub use audits::Audits;
 pub use call::{CallError, Capability, Peer, refused};
 pub use clock::Clock;
+pub use decoding::Decoding;
 pub use folder::{Folder, FolderError, Lock};
 pub use grants::{Grant, Grants, Presented};
 pub use refusals::Refusals;
@@ -117,6 +119,8 @@ pub struct Hub {
     pub refusals: Refusals,
     /// Held while it changes where a channel lives or which key it has.
     pub statements: tokio::sync::Mutex<()>,
+    /// Images that are being made smaller.
+    pub decoding: Decoding,
     /// Rings when there may be something to fetch.
     pub work: Notify,
     /// Set when the catalog may want something that the receiver has not seen.
@@ -204,6 +208,7 @@ impl Hub {
             rights: Rights::default(),
             refusals: Refusals::default(),
             statements: tokio::sync::Mutex::default(),
+            decoding: Decoding::default(),
             work: Notify::new(),
             news: AtomicBool::new(true),
             deliveries: Notify::new(),

@@ -21,6 +21,7 @@ mod lines;
 mod list;
 mod meta;
 mod passwords;
+mod photo;
 mod put;
 mod rates;
 mod socket;
@@ -60,6 +61,7 @@ pub use meta::{Describe, Description, Sight};
 pub use passwords::{
     ListPasswords, MadePassword, MakePassword, PasswordInfo, RemovePassword, Removed,
 };
+pub use photo::{PhotoScale, PhotoUse, PhotoWasSet, SetPhoto, ShowPhotos};
 pub use put::Put;
 pub use socket::Socket;
 pub use status::{
@@ -151,6 +153,8 @@ pub fn router(local: Arc<Local>) -> Router {
         .route(RemoveItem::PATH, post(items::remove))
         .route(GetItem::PATH, post(items::get))
         .route(ListItems::PATH, post(items::list))
+        .route(SetPhoto::PATH, post(photo::set))
+        .route(ShowPhotos::PATH, post(photo::show))
         .route(StatusOf::PATH, post(status::status))
         .route(Audit::PATH, post(audit::audit))
         .route(Transfers::PATH, post(transfers::transfers))

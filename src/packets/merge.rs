@@ -367,6 +367,7 @@ fn arriving(entry: &AttachEntry, operation: &Operation, subject: bool) -> Attach
     row
 }
 
+/// PHOTO-7: what was cropped is taken with the rows that speak of it.
 fn photo_roles(operation: &Operation) -> Vec<Role> {
     operation.data.iter().map(|d| d.role).filter(|role| *role != Role::File).collect()
 }

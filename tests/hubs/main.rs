@@ -25,6 +25,7 @@ mod harness;
 mod items;
 mod operations;
 mod path;
+mod photos;
 mod proxy;
 mod reading;
 mod rotation;

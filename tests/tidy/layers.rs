@@ -7,11 +7,11 @@ use crate::source::{Line, none, root, sources};
 /// From the bottom up. A module imports from lower rows only, and from itself.
 const LAYERS: &[&[&str]] = &[
     &["durable"],
-    &["config", "keys", "metrics", "storage", "text", "translate"],
+    &["config", "keys", "metrics", "photo", "storage", "text", "translate"],
     &["catalog", "chunker", "queue"],
     &["passwords", "transport"],
     &["hub"],
-    &["items", "receiver"],
+    &["items", "photos", "receiver"],
     &["packets"],
     &["audit", "channels", "clone_sync", "files", "hook", "sweep"],
     &["cloud", "watch"],

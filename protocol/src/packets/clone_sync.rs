@@ -47,7 +47,7 @@ pub struct Operation {
     /// The bytes that the entry has.
     #[serde(default, deserialize_with = "codec::bounded::<_, _, 3>")]
     pub data: Vec<Data>,
-    /// The entry's photo rows, each a MessagePack map; part of its meta register.
+    /// PHOTO-7: the entry's photo rows, each a MessagePack map; part of its meta register.
     #[serde(
         default,
         deserialize_with = "codec::bounded::<_, _, 16>",

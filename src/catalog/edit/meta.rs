@@ -26,8 +26,8 @@ pub struct MetaChange {
     pub mtime: Option<Millis>,
     /// Its photo rows as they travel, all of them: MessagePack maps.
     pub photos: Option<Vec<Vec<u8>>>,
-    /// Its cropped photos (roles `photo-4`, `photo-7`), all of them; their bytes are durable already.
-    pub roles: Option<Vec<RoleContent>>,
+    /// A cropped photo that it gets; others stay. Its bytes are durable already.
+    pub cropped: Option<RoleContent>,
 }
 
 /// Bytes of a role other than `file`.
@@ -57,7 +57,7 @@ impl Catalog {
         let hash = before.hash.clone();
         let mut row = before.clone();
         describe(&mut row, change)?;
-        let meta = row != before || change.roles.is_some();
+        let meta = row != before || change.cropped.is_some();
         let dated = change.mtime.is_some() && change.mtime != before.mtime;
         if !meta && !dated {
             return Ok(before);
@@ -70,8 +70,8 @@ impl Catalog {
         }
         edit.file(Some(before), row, Op::Meta);
         edit.write().await?;
-        if let Some(roles) = &change.roles {
-            edit.set_roles(&hash, roles).await?;
+        if let Some(cropped) = &change.cropped {
+            edit.set_cropped(&hash, cropped).await?;
         }
         edit.commit().await?;
         self.entry(maker.channel, &hash).await?.ok_or(EditError::NotFound)
@@ -131,29 +131,24 @@ impl Edit<'_, '_, '_> {
         Ok(())
     }
 
-    async fn set_roles(
+    async fn set_cropped(
         &mut self,
         hash: &ResourceId,
-        roles: &[RoleContent],
+        cropped: &RoleContent,
     ) -> Result<(), CatalogError> {
         let op_id = self.maker.author.operation();
-        let kept: Vec<Role> = roles.iter().map(|role| role.role).collect();
-        let channel = self.channel.id;
-        data::release_roles(&mut self.tx, channel, hash, &kept, self.maker.now).await?;
-        let new: Vec<_> = roles
-            .iter()
-            .map(|role| NewData {
-                hash,
-                role: role.role,
-                root: &role.content.root,
-                size: role.content.size,
-                mime: &role.mime,
-                source: Source::Fetch,
-                digests: role.content.digests.as_deref(),
-                site: None,
-                op_id: &op_id,
-            })
-            .collect();
-        data::write(&mut self.tx, channel, Origin::MadeHere, &new, self.maker.now).await
+        let new = NewData {
+            hash,
+            role: cropped.role,
+            root: &cropped.content.root,
+            size: cropped.content.size,
+            mime: &cropped.mime,
+            source: Source::Fetch,
+            digests: cropped.content.digests.as_deref(),
+            site: None,
+            op_id: &op_id,
+        };
+        let (channel, now) = (self.channel.id, self.maker.now);
+        data::write(&mut self.tx, channel, Origin::MadeHere, &[new], now).await
     }
 }

@@ -142,6 +142,7 @@ impl World {
             content: Some(LocalContent { root, size, digests: None }),
             filetype: "text/plain".to_owned(),
             is_photo: false,
+            picture: None,
             mtime: Some(zotferry_protocol::ids::Millis(n)),
             executable: None,
         };

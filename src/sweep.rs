@@ -1,4 +1,5 @@
-//! Lets superseded content and tombstones go when nobody asks for them any more.
+//! Lets superseded content and tombstones go when nobody asks for them any more, and what was begun of
+//! content that nobody wants any more.
 //!
 //! Owns: when it goes. Not here: which content is superseded (the catalog), the bytes (storage), files
 //! in hand (the receiver lets those go itself).

@@ -17,9 +17,9 @@ const FILES: &[(i64, &str, &str)] = &[
     (5, "operations", include_str!("migrations/5_operations.sql")),
     (6, "items", include_str!("migrations/6_items.sql")),
     (7, "app passwords", include_str!("migrations/7_app_passwords.sql")),
+    (8, "audit", include_str!("migrations/8_audit.sql")),
     (9, "keys", include_str!("migrations/9_keys.sql")),
     (10, "watch", include_str!("migrations/10_watch.sql")),
-    (8, "audit", include_str!("migrations/8_audit.sql")),
     (11, "photos", include_str!("migrations/11_photos.sql")),
     (12, "sources order", include_str!("migrations/12_sources_order.sql")),
 ];

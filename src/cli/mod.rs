@@ -66,6 +66,7 @@ enum Command {
     Ls(ls::Ls),
     #[command(subcommand)]
     Item(item::Item),
+    #[command(subcommand)]
     Photo(photo::Photo),
     Status(status::Status),
     Transfers(transfers::Transfers),

@@ -61,7 +61,7 @@ impl Visit {
             EditError::NotFound => FsError::NotFound,
             EditError::Exists => FsError::Exists,
             EditError::NoParent => self.decide(StatusCode::CONFLICT, None),
-            EditError::IsFolder | EditError::NotFolder => {
+            EditError::IsFolder => {
                 self.decide(StatusCode::METHOD_NOT_ALLOWED, None)
             }
             EditError::IntoItself | EditError::Top => FsError::Forbidden,
@@ -75,7 +75,7 @@ impl Visit {
         let status = match error {
             EditError::NotFound => StatusCode::NOT_FOUND,
             EditError::Exists => StatusCode::PRECONDITION_FAILED,
-            EditError::NoParent | EditError::IsFolder | EditError::NotFolder => {
+            EditError::NoParent | EditError::IsFolder => {
                 StatusCode::CONFLICT
             }
             EditError::IntoItself | EditError::Top => StatusCode::FORBIDDEN,

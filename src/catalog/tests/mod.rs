@@ -4,7 +4,6 @@ mod apply;
 mod channels;
 mod compared;
 mod edit;
-mod compared;
 mod items;
 mod locations;
 mod open;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use zotferry_protocol::codec;
 use zotferry_protocol::identity::PublicKey;
 use zotferry_protocol::ids::ResourceId;
 use zotferry_protocol::packets::ItemRow;
@@ -120,7 +121,7 @@ async fn add_some(
     let mids: Vec<&str> = handed.iter().map(|item| item.mid.as_str()).collect();
     let held = hub.catalog.items(channel.id, &mids).await?;
     let coming: HashSet<String> = handed.iter().filter_map(|h| own_uuid(channel, h)).collect();
-    let mut items = Vec::new();
+    let (mut items, mut unchanged) = (Vec::new(), 0);
     for handed in &handed {
         let Some(resource) = places.get(&handed.mid) else {
             let why = "it refers to no file of the channel, nor to an item on one";
@@ -132,10 +133,32 @@ async fn add_some(
             skipped.push((item.mid, "its uuid is another than before".to_owned()));
             continue;
         }
+        if let Some(held) = held.get(&item.mid)
+            && is_shown(hub, channel, held, &item).await?
+        {
+            unchanged += 1;
+            continue;
+        }
         let item = signed(hub, channel, item).await?;
         items.push(items::kept(hub, channel, item, &coming).await?);
     }
-    enter(hub, channel, items).await
+    let filed = enter(hub, channel, items).await?;
+    Ok(ItemsFiled { unchanged: filed.unchanged + unchanged, ..filed })
+}
+
+/// Whether an item is as this hub shows it: software that hands back what it was told changes nothing, not
+/// even the form in which others' items are kept.
+async fn is_shown(
+    hub: &Arc<Hub>,
+    channel: &Channel,
+    held: &Item,
+    handed: &Item,
+) -> Result<bool, ItemError> {
+    let value = |row: &[u8]| codec::decode_owned::<Value>(row);
+    let (Some(shown), Some(row)) = (items::shown(hub, channel, held).await?, &handed.row) else {
+        return Ok(false);
+    };
+    Ok(held.resource == handed.resource && value(&shown)? == value(row)?)
 }
 
 fn own_uuid(channel: &Channel, handed: &Handed) -> Option<String> {

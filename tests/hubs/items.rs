@@ -171,7 +171,11 @@ async fn a_comment_of_another_author_is_not_touched() {
     assert!(!shown.own);
     assert_eq!(shown.text("body"), expected);
     assert_eq!(shown.text("signature"), "sha256.not-ours-to-make");
-    assert_eq!(shown.item.unwrap()["later"], comment["later"], "ITEM-7");
+    let told = shown.item.unwrap();
+    assert_eq!(told["later"], comment["later"], "ITEM-7");
+    // Software that hands back what it was told changes nothing.
+    assert_eq!(add(&clone, "al", &told.to_string()).await.filed.unchanged, 1);
+    assert_eq!(stored(&clone, "al", mid).await, Some(here));
 }
 
 /// ITEM-12: a post that names a photo which nobody knows yet is kept as it came, and shown translated.

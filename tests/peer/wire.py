@@ -450,7 +450,8 @@ def check_items(items):
     """ITEM-1 to ITEM-4."""
     need(len({item["mid"] for item in items}) == len(items), "an item twice")
     for item in items:
-        need(item["mid"] and item["nick"], "no name")
+        need(all(name and "\0" not in name for name in (item["mid"], item["nick"])), "no name")
+        need((item.get("uid") or 0) < 1 << 63, "a number")
         if item.get("row") is None:
             continue
         need(len(item["row"]) <= 524_288 and is_map(item["row"]), "an item's row")
@@ -458,6 +459,7 @@ def check_items(items):
         need(len(row) <= 256 and not row.twice and json_holds(row), "an item's row")
         need(not {"id", "aid", "uid", "parent"} & set(row), "a hub's own numbers")
         need(all(isinstance(row.get(name), str) for name in ("message_id", "uuid", "body")), "an item's row")
+        need(1 <= len(row["uuid"].encode()) <= 255 and "\0" not in row["uuid"], "an item's uuid")
         need(row["message_id"] == item["mid"], "an item's name")
 
 

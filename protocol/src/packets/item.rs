@@ -58,10 +58,13 @@ pub(super) fn check(items: &[Item]) -> Result<(), Refusal> {
 }
 
 impl Item {
-    /// ITEM-1, ITEM-2: a name, and a row that bears it.
+    /// ITEM-1, ITEM-2, ITEM-5: names, and a row that bears its own.
     pub fn check(&self) -> Result<(), Refusal> {
-        if self.mid.is_empty() || self.mid.contains('\0') || self.nick.is_empty() {
-            return Err(bad("an item or its channel has no name"));
+        if !is_name(&self.mid)
+            || !is_name(&self.nick)
+            || i64::try_from(self.uid.unwrap_or(0)).is_err()
+        {
+            return Err(bad("an item or its channel has no good name or number"));
         }
         let Some(row) = &self.row else { return Ok(()) };
         row.check()?;
@@ -87,8 +90,8 @@ impl ItemRow {
             return Err(bad("an item with a hub's own numbers"));
         }
         fields.iter().try_for_each(|(_, value)| plain(value, MAX_DEPTH - 1)).map_err(bad)?;
-        if ["message_id", "uuid", "body"].iter().any(|name| self.text(name).is_none()) {
-            return Err(bad("an item without message_id, uuid or body"));
+        if !self.text("uuid").is_some_and(is_name) || self.text("body").is_none() {
+            return Err(bad("an item without uuid or body"));
         }
         Ok(())
     }
@@ -108,6 +111,10 @@ impl ItemRow {
     pub fn is_local(name: &str) -> bool {
         LOCAL.contains(&name)
     }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && !text.contains('\0')
 }
 
 fn bad(why: impl std::fmt::Display) -> Refusal {
@@ -176,6 +183,7 @@ mod tests {
             ("a key that is a number", vec![0x81, 1, 1]),
             ("deep", [vec![0x91; 16], vec![0xc0]].concat()),
             ("body", vec![0xc0]),
+            ("uuid", codec::encode(&"nul\0")),
             ("uid", vec![2]),
         ] {
             let refused = item(row(&[(name, value)])).check().expect_err(name);
@@ -190,6 +198,8 @@ mod tests {
         assert_eq!(item(other).check().expect_err("another").code, Code::BadField);
         let one = item(row(&[]));
         assert_eq!(check(std::slice::from_ref(&one)), Ok(()));
+        let large = Item { uid: Some(1 << 63), ..one.clone() };
+        assert_eq!(large.check().expect_err("ITEM-5").code, Code::BadField);
         assert_eq!(check(&[one.clone(), one]).expect_err("twice").code, Code::BadField);
     }
 

@@ -1,6 +1,6 @@
 //! A channel's files for people with a browser: folders as pages, files with ranges.
 //!
-//! Owns: `/cloud/<channel>/…`, `/attach/<id>`, who may see what there, and that nothing uploaded
+//! Owns: `/cloud/<channel>/…`, `/attach/<id>`, `/photo/<id>-<scale>`, who may see what there, and that nothing uploaded
 //! runs in the hub's name. Not here: changing anything (`dav`), what other hubs ask for (`web`).
 //! Invariant: whoever may not see an entry is answered as if it did not exist. A file that is
 //! wanted is never called missing, and bytes that were not verified are never sent.
@@ -11,6 +11,7 @@
 //! | `access.rs` | who looks, and what may be seen |
 //! | `folder.rs` | a folder as a page |
 //! | `file.rs` | a file as a response: ranges, conditions |
+//! | `photo.rs` | scales of images |
 //! | `headers.rs` | what a browser may do with it |
 //! | `notice.rs` | pages that say why there is nothing to see |
 
@@ -19,6 +20,7 @@ mod file;
 mod folder;
 mod headers;
 mod notice;
+mod photo;
 mod place;
 
 use std::sync::Arc;
@@ -80,6 +82,7 @@ pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
         .route("/cloud/{channel}/", get(cloud))
         .route("/cloud/{channel}/{*path}", get(cloud))
         .route("/attach/{id}", get(attach))
+        .route("/photo/{name}", get(photo))
         .with_state(Arc::new(Cloud { hub, receiver }))
 }
 
@@ -117,6 +120,18 @@ async fn attach(
         file::serve(&cloud, &channel, &entry, &ask, access::open_to_all(chain())).await
     };
     shown.await.unwrap_or_else(|nothing| notice::nothing(&nothing))
+}
+
+/// `/photo/<id>-<scale>`: an image at one of its scales.
+async fn photo(
+    State(cloud): State<Arc<Cloud>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let ask = Ask { method: &method, headers: &headers, query: Query(uri.query().unwrap_or("")) };
+    let shown = photo::photo(&cloud, &ask, uri.path().trim_start_matches("/photo/")).await;
+    shown.unwrap_or_else(|nothing| notice::nothing(&nothing))
 }
 
 impl Cloud {

@@ -323,3 +323,40 @@ async fn a_file_that_nobody_gives_is_asked_for_again() {
     })
     .await;
 }
+
+/// PHOTO-4: a scale is shown by the id of its file, and what it is made of is fetched while somebody waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn scales_are_shown_before_their_photo_is_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, clone) = pair(dir.path(), Setup::proxied(), Setup::default()).await;
+    let (width, height) = (1000, 700);
+    let pixels = image::RgbImage::from_raw(width, height, noise(6, 2_100_000)).unwrap();
+    let mut photo = std::io::Cursor::new(Vec::new());
+    pixels.write_to(&mut photo, image::ImageFormat::Png).unwrap();
+    origin.proxy().allow(MIB as u64);
+    origin.put_bytes("alice", "noise.png", photo.get_ref()).await;
+    let channel = clone.channel("alice").await;
+    let known = async || clone.hub().catalog.by_path(channel.id, &["noise.png"]).await.unwrap();
+    until("the clone knows of it", async || known().await.is_some()).await;
+    let id = known().await.unwrap().hash;
+    let path = |scale: &str| format!("/photo/{id}-{scale}");
+    let (three, small) = (path("3"), path("3.jpg"));
+    let (shown, ()) = tokio::join!(get(&clone, &three, &[]), async { origin.proxy().allow_all() });
+    assert_eq!(shown.status, 200);
+    let image = image::load_from_memory(&shown.body).unwrap();
+    assert_eq!((image.width(), image.height()), (320, 224));
+    assert!(shown.header("content-type").starts_with("image/"));
+    assert!(shown.header("content-disposition").starts_with("inline"));
+    let etag = shown.header("etag");
+    assert_eq!(get(&clone, &small, &[("if-none-match", etag)]).await.status, 304);
+    let part = get(&clone, &small, &[("range", "bytes=0-99"), ("if-range", etag)]).await;
+    assert_eq!((part.status, part.body.as_slice()), (206, &shown.body[..100]));
+    assert!(get(&clone, &path("0"), &[]).await.body == *photo.get_ref());
+    // Nobody cropped it, and there is no such scale, id or entry.
+    for missing in [path("4"), path("10"), path("x"), "/photo/none-1".into(), "/photo/".into()] {
+        assert_eq!(get(&clone, &missing, &[]).await.status, 404, "{missing}");
+    }
+    let access = Access { allow_cid: "<somebody>".into(), ..Access::default() };
+    let closed = enter(&clone, &["closed.png"], Some(photo.get_ref()), access).await;
+    assert_eq!(get(&clone, &format!("/photo/{closed}-3"), &[]).await.status, 404);
+}

@@ -205,6 +205,7 @@ fn put(number: u64) -> LocalPut {
         content: Some(LocalContent { root: Digest(root), size: 10_000, digests: None }),
         filetype: "text/plain".into(),
         is_photo: false,
+        picture: None,
         mtime: Some(Millis(1_800_000_000_000)),
         executable: Some(false),
     }

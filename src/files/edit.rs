@@ -137,8 +137,7 @@ async fn enter(
     channel: &Channel,
     put: LocalPut,
 ) -> Result<Result<Filed, Clash>, CatalogError> {
-    // A look that was lost costs the rows of an image, which can be drawn from its bytes.
-    let puts = looked_at(hub, vec![put.clone()]).await.unwrap_or_else(|_| vec![put]);
+    let puts = looked_at(hub, vec![put]).await;
     let now = hub.clock.now();
     let batch = PutBatch {
         channel: channel.id,

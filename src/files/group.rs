@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::author::Here;
 use super::edit::{About, announce, local_put};
+use super::photo::looked_at;
 use super::put::date;
 use crate::catalog::{
     Access, CatalogError, Channel, ChannelNo, Clash, EditError, Filed, LocalContent, LocalPut,
@@ -205,7 +206,7 @@ async fn transaction(hub: &Arc<Hub>, files: &[(Waiting, Stored)]) -> Result<Resu
         creator: channel.portable_id.to_string(),
         access: Access::default(),
         date: date(now.0),
-        puts: entered.map(|(put, _)| put.clone()).collect(),
+        puts: looked_at(hub, entered.map(|(put, _)| put.clone()).collect()).await,
     };
     let mut filed = Vec::new();
     if !batch.puts.is_empty() {

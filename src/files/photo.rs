@@ -91,23 +91,22 @@ pub async fn set_photo(
     Ok(PhotoSet { entry, crop, unset })
 }
 
-/// Puts with what the headers of those say that are images.
-pub(super) async fn looked_at(
-    hub: &Arc<Hub>,
-    mut puts: Vec<LocalPut>,
-) -> Result<Vec<LocalPut>, JoinError> {
-    if !puts.iter().any(|put| put.is_photo) {
-        return Ok(puts);
+/// Puts with what the headers of those say that are images. What is missed here costs the rows of an
+/// image, which can be drawn from its bytes.
+pub(super) async fn looked_at(hub: &Arc<Hub>, mut puts: Vec<LocalPut>) -> Vec<LocalPut> {
+    let photos = puts.iter_mut().filter(|put| put.is_photo);
+    let (mut photos, roots): (Vec<_>, Vec<_>) = photos
+        .filter_map(|put| Some((put.content.as_ref()?.root, put)))
+        .map(|(r, p)| (p, r))
+        .unzip();
+    if !roots.is_empty() {
+        let storage = Arc::clone(&hub.storage);
+        let looking =
+            move || roots.iter().map(|root| photos::seen(&*storage, root)).collect::<Vec<_>>();
+        let seen = tokio::task::spawn_blocking(looking).await.unwrap_or_default();
+        photos.iter_mut().zip(seen).for_each(|(put, picture)| put.picture = picture);
     }
-    let storage = Arc::clone(&hub.storage);
-    let looking = move || {
-        for put in puts.iter_mut().filter(|put| put.is_photo) {
-            let content = put.content.as_ref();
-            put.picture = content.and_then(|content| photos::seen(&*storage, &content.root));
-        }
-        puts
-    };
-    tokio::task::spawn_blocking(looking).await
+    puts
 }
 
 /// PHOTO-8: a time after all that this clone has seen, and after the choice that is to end.

@@ -14,8 +14,6 @@ const LAYERS: &[&[&str]] = &[
     &["items", "photos", "receiver"],
     &["packets"],
     &["audit", "channels", "clone_sync", "files", "hook", "sweep"],
-    &["cloud", "watch"],
-    &["channels", "clone_sync", "files", "hook", "sweep"],
     &["cloud", "dav", "watch"],
     &["web"],
     &["service"],

@@ -167,6 +167,12 @@ def packet_is(case):
     return isinstance(body, dict) and body["type"] == case["header"]["type"]
 
 
+def photos_are(case):
+    photos = [wire.photo_of(raw(row)) for row in case["rows"]]
+    entry = {"hash": "f1", "is_dir": int(case["folder"])}
+    return (refusal_of(wire.check_photos, photos, entry) is None) == case["good"]
+
+
 CHECKS = {
     ("exchange", "content"): lambda c: wire.leaf(raw(c["bytes"])) == raw(c["root"]),
     ("exchange", "steps"): step_is,
@@ -190,6 +196,9 @@ CHECKS = {
     ("merkle", "bad_pages"): bad_page,
     ("attach", "rows"): lambda c: refusal_of(wire.row_of, raw(c["row"])) is None,
     ("attach", "rows_bad"): lambda c: refusal_of(wire.row_of, raw(c["row"], c)) == "bad-field",
+    ("photos", "rows"): lambda c: refusal_of(wire.photo_of, raw(c["row"])) is None,
+    ("photos", "rows_bad"): lambda c: refusal_of(wire.photo_of, raw(c["row"], c)) == "bad-field",
+    ("photos", "lists"): photos_are,
     ("versions", "encoded"): lambda c: wire.unpack_map(raw(c["bytes"])) == version_of(c["version"]),
     ("versions", "bad"): lambda c: refusal_of(wire.version, wire.unpack_map(raw(c["bytes"]))) == "bad-field",
     ("versions", "pairs"): pair_is,
@@ -210,8 +219,8 @@ NOT_APPLICABLE = {
     ("rotations", "good"), ("rotations", "bad"), ("rotations", "chains"), ("rotations", "rivals"),
     ("rotations", "records"), ("rotations", "introductions"), ("notices", "good"), ("notices", "bad"),
     ("notices", "order"), ("items", "texts"), ("items", "json_texts"), ("items", "rows"), ("items", "signed"),
-    ("items", "merged"), ("versions", "copies"), ("versions", "cycles"),
-    ("audit", "attach"), ("audit", "items"),
+    ("items", "merged"), ("versions", "copies"), ("versions", "cycles"), ("photos", "rows_local"),
+    ("photos", "sizes"), ("photos", "current"), ("audit", "attach"), ("audit", "items"),
 }  # fmt: skip
 
 

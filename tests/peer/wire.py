@@ -225,6 +225,34 @@ def row_of(data):
     return row
 
 
+def photo_of(data):
+    """The fields of a photo row (PHOTO-1)."""
+    need(isinstance(data, bytes) and len(data) <= 16384, "a photo row")
+    try:
+        row = unpack_map(data)
+    except Refused as refusal:
+        raise Refused("bad-field", refusal.text) from None
+    need(len(row) <= 64 and not row.twice, "a photo row")
+    PHOTO(row)
+    return row
+
+
+def crop(value):
+    """x, y, width and height of a rectangle with an area."""
+    need(isinstance(value, list) and len(value) == 4, "a rectangle")
+    for number in value:
+        U32(number)
+    x, y, width, height = value
+    need(width and height and x + width < 1 << 32 and y + height < 1 << 32, "an area")
+
+
+def check_photos(photos, row):
+    """PHOTO-2."""
+    scales = {photo["imgscale"] for photo in photos}
+    own = all(photo["resource_id"] == row["hash"] for photo in photos)
+    need(own and len(scales) == len(photos) and not (photos and row["is_dir"]), "photo rows")
+
+
 SITE_ID = PORTABLE_ID = pattern(r"[A-Za-z0-9_-]{86}")
 RESOURCE = pattern(r"[A-Za-z0-9_-]{1,64}")
 ROLE = pattern(r"file|photo-4|photo-7")
@@ -240,6 +268,11 @@ ROW = fields(
     folder=pattern(r"[A-Za-z0-9_-]{0,64}"), flags=U32, is_dir=uint(255), is_photo=uint(255), created=ANY_TEXT,
     edited=ANY_TEXT, allow_cid=ANY_TEXT, allow_gid=ANY_TEXT, deny_cid=ANY_TEXT, deny_gid=ANY_TEXT,
     mtime_=uint(), executable_=boolean,
+)  # fmt: skip
+PHOTO = fields(
+    resource_id=RESOURCE, imgscale=uint(9), width=U32, height=U32, mimetype=ANY_TEXT, filesize=uint(),
+    photo_usage=uint(65535), profile=uint(255), title=ANY_TEXT, description=ANY_TEXT, album=ANY_TEXT, crop_=crop,
+    chosen_=uint(2**63 - 1),
 )  # fmt: skip
 LOCATION = fields(
     channel=PORTABLE_ID, url=text(255), site_key=text(2048), replica=binary(8), primary=boolean, deleted=boolean,
@@ -419,7 +452,7 @@ def check_operation(op):
     else:
         gone = content and removed and has_seen(removed, content)
         need(content and ("file" in roles or gone) and len(set(roles)) == len(roles), "contents")
-    need(all(len(row) <= 16_384 and is_map(row) for row in op.get("photo") or []), "photo rows")
+    check_photos([photo_of(row) for row in op.get("photo") or []], rows[-1])
     check_items(op.get("item") or [])
     for content in data:
         size, digests = content["size"], content.get("digests")

@@ -79,6 +79,7 @@ impl Process {
         let child = Command::new(env!("CARGO_BIN_EXE_zotferry"))
             .arg("hub")
             .arg(dir)
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
         let process = Self(child);
@@ -132,7 +133,7 @@ async fn list(dir: &Path) -> Done<()> {
     let client = Client::running(dir).await?;
     for _ in 0..2 {
         let begun = Instant::now();
-        let ask = List { channel: NICK.into(), path: "/folder 7".into(), recursive: false };
+        let ask = List { channel: NICK.into(), path: "/folder 0".into(), recursive: false };
         let (mut lines, mut found) = (client.lines(&ask).await?, 0);
         while lines.next().await?.is_some() {
             found += 1;

@@ -41,6 +41,23 @@ impl Catalog {
         here: SiteNo,
         before: Millis,
     ) -> Result<u64, CatalogError> {
+        let mut gone = 0;
+        loop {
+            // A folder goes once nothing lies in it: in the pass after what lay there.
+            match self.forget_once(channel, here, before).await? {
+                0 => return Ok(gone),
+                some => gone += some,
+            }
+        }
+    }
+
+    /// One pass over all tombstones of a channel.
+    async fn forget_once(
+        &self,
+        channel: ChannelNo,
+        here: SiteNo,
+        before: Millis,
+    ) -> Result<u64, CatalogError> {
         let (mut gone, mut after) = (0, String::new());
         loop {
             let mut tx = self.begin().await?;

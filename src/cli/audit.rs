@@ -97,7 +97,9 @@ fn compared(account: &Account) -> String {
         return format!("{url} could not be compared: {}", visible(error));
     }
     let (entries, exchanges) = (grouped(account.entries), account.exchanges);
-    let cost = format!("({entries} entries, {exchanges} exchanges, {})", bytes(account.bytes));
+    let exchanges =
+        if exchanges == 1 { "1 exchange".into() } else { format!("{exchanges} exchanges") };
+    let cost = format!("({entries} entries, {exchanges}, {})", bytes(account.bytes));
     if account.in_sync && account.differences() == 0 {
         return format!("in sync with {url} {cost}");
     }
@@ -157,7 +159,7 @@ mod tests {
         };
         assert_eq!(
             compared(&equal),
-            "in sync with https://b.example (123,456 entries, 1 exchanges, 1.3 KiB)"
+            "in sync with https://b.example (123,456 entries, 1 exchange, 1.3 KiB)"
         );
         let first = vec!["a/b".to_owned(), "c\u{1b}".to_owned()];
         let lacking =

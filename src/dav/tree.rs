@@ -61,9 +61,7 @@ impl Visit {
             EditError::NotFound => FsError::NotFound,
             EditError::Exists => FsError::Exists,
             EditError::NoParent => self.decide(StatusCode::CONFLICT, None),
-            EditError::IsFolder => {
-                self.decide(StatusCode::METHOD_NOT_ALLOWED, None)
-            }
+            EditError::IsFolder => self.decide(StatusCode::METHOD_NOT_ALLOWED, None),
             EditError::IntoItself | EditError::Top => FsError::Forbidden,
             EditError::Catalog(error) => self.catalog(error),
         }
@@ -75,9 +73,7 @@ impl Visit {
         let status = match error {
             EditError::NotFound => StatusCode::NOT_FOUND,
             EditError::Exists => StatusCode::PRECONDITION_FAILED,
-            EditError::NoParent | EditError::IsFolder => {
-                StatusCode::CONFLICT
-            }
+            EditError::NoParent | EditError::IsFolder => StatusCode::CONFLICT,
             EditError::IntoItself | EditError::Top => StatusCode::FORBIDDEN,
             EditError::Catalog(error) => match self.catalog(error) {
                 FsError::InsufficientStorage => StatusCode::INSUFFICIENT_STORAGE,

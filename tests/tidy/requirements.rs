@@ -33,8 +33,8 @@ fn ids(text: &str) -> Vec<(String, bool)> {
 }
 
 const CHAPTERS: &[&str] = &[
-    "PKT", "SIGN", "ID", "FILE", "FETCH", "STREAM", "SYNC", "ITEM", "TRANS", "PHOTO", "QUEUE", "AUDIT",
-    "REF",
+    "PKT", "SIGN", "ID", "FILE", "FETCH", "STREAM", "SYNC", "ITEM", "TRANS", "PHOTO", "QUEUE",
+    "AUDIT", "REF",
 ];
 
 /// Every requirement, and where it stands.

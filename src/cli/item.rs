@@ -11,8 +11,14 @@ use zotferry::text::visible;
 use super::exit::{Exit, Failure};
 use super::output;
 
+const EXAMPLES: &str = "\
+Examples:
+  zotferry --dir hub item add alice post.json      enters what hub software wrote
+  zotferry --dir hub item ls alice /photos/me.jpg  what sits on that file, with this hub's URLs";
+
 /// Posts, comments and likes that sit on a channel's files.
 #[derive(Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub(crate) enum Item {
     Add(Add),
     Ls(Ls),

@@ -67,7 +67,7 @@ fn cycle_above(
     let mut seen = BTreeSet::new();
     let mut at = Some(start);
     while let Some(hash) = at {
-        let Some(place) = places.get(hash) else { return None };
+        let place = places.get(hash)?;
         if !seen.insert(hash.clone()) {
             let begins = way.iter().position(|h| h == hash).expect("it was seen on the way");
             return Some(way.split_off(begins));

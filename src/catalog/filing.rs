@@ -256,7 +256,7 @@ impl<'a> Filing<'a> {
             content_version: Some(version.clone()),
             root: Some(content.root),
             seq: Some(seq),
-            ..self.blank(&put.name, folder, version, op)
+            ..self.blank(&put.name, folder, &version, op)
         };
         if let Some(picture) = &put.picture {
             row.photos = photos::kept(&photos::plain_rows(&row.hash, picture, content.size));
@@ -271,7 +271,7 @@ impl<'a> Filing<'a> {
         op: OpId,
     ) -> Result<ResourceId, CatalogError> {
         let version = self.author.version(None, &mut self.hlc)?;
-        let row = Attach { is_dir: true, ..self.blank(name, folder, version, op) };
+        let row = Attach { is_dir: true, ..self.blank(name, folder, &version, op) };
         Ok(self.insert(row))
     }
 
@@ -308,7 +308,7 @@ impl<'a> Filing<'a> {
         &mut self,
         name: &str,
         folder: Option<ResourceId>,
-        version: VersionBytes,
+        version: &VersionBytes,
         op_id: OpId,
     ) -> Attach {
         let access = self.batch.access.clone();
@@ -319,7 +319,7 @@ impl<'a> Filing<'a> {
             allow_gid: access.allow_gid,
             deny_cid: access.deny_cid,
             deny_gid: access.deny_gid,
-            ..attach::blank(hash, name, folder, &version, creator, date, op_id)
+            ..attach::blank(hash, name, folder, version, creator, date, op_id)
         }
     }
 

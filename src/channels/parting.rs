@@ -9,7 +9,6 @@ use std::sync::Arc;
 use super::ChannelError;
 use crate::catalog::Channel;
 use crate::hub::Hub;
-use crate::queue::QueueError;
 
 /// Contents removed in one go.
 const SOME: u32 = 500;
@@ -27,7 +26,7 @@ pub async fn forget(hub: &Arc<Hub>, channel: &Channel) -> Result<(), ChannelErro
         }
         let (queue, storage) = (Arc::clone(&hub.queue), Arc::clone(&hub.storage));
         let removing = move || -> Result<(), ChannelError> {
-            ids.iter().try_for_each(|id| queue.forget(*id)).map_err(QueueError::from)?;
+            ids.iter().try_for_each(|id| queue.forget(*id))?;
             Ok(roots.iter().try_for_each(|root| storage.remove(root))?)
         };
         tokio::task::spawn_blocking(removing).await??;

@@ -159,7 +159,7 @@ mod tests {
         };
         assert_eq!(
             compared(&equal),
-            "in sync with https://b.example (123,456 entries, 1 exchange, 1.3 KiB)"
+            "in sync with https://b.example (123,456 entries, 1 exchange, 1.30 KiB)"
         );
         let first = vec!["a/b".to_owned(), "c\u{1b}".to_owned()];
         let lacking =

@@ -67,9 +67,9 @@ impl Meta {
         client.close().await?;
         let described = described?;
         if json {
-            output::json(&described)
+            output::json(&described);
         } else {
-            show(&described)
+            show(&described);
         }
         Ok(Exit::Done)
     }

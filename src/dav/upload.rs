@@ -42,6 +42,7 @@ pub(super) struct Upload {
     entered: Option<Meta>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one for each upload, and never moved about")]
 enum Taken {
     Memory(BytesMut),
     Disk {

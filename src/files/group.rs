@@ -187,7 +187,7 @@ async fn file(hub: &Arc<Hub>, files: Vec<(Waiting, Stored)>) {
             }
         }
         Err(error) => {
-            answer(files.into_iter().map(|(one, _)| one), [Err(GroupError::Edit(error.into()))])
+            answer(files.into_iter().map(|(one, _)| one), [Err(GroupError::Edit(error.into()))]);
         }
     }
 }

@@ -63,7 +63,8 @@ async fn every_href_leads_to_its_file() {
     }
     let mut found = hub.names("alice").await;
     let mut wanted = names.map(str::to_owned);
-    (found.sort(), wanted.sort());
+    found.sort();
+    wanted.sort();
     assert_eq!(found, wanted);
     let hrefs = client.list("").await.hrefs();
     assert_eq!((hrefs.len(), hrefs[0].as_str()), (names.len() + 1, "/dav/alice/"));

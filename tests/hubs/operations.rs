@@ -265,7 +265,7 @@ async fn an_announcement_is_answered_before_the_bytes_come() {
     heard(&origin, &clone).await;
     let entry = at(&clone, "film").await.unwrap();
     let id = clone.channel("alice").await.id;
-    let contents = clone.hub().catalog.contents_of(id, &[entry.clone()]).await.unwrap();
+    let contents = clone.hub().catalog.contents_of(id, std::slice::from_ref(&entry)).await.unwrap();
     assert_eq!(contents[&entry.hash][0].state, DataState::Wanted);
     assert_eq!(clone.bytes("alice", &["film"]).await, None, "and is no file yet");
     origin.proxy().allow_all();

@@ -135,7 +135,7 @@ def check_refusals(peer, contents):
     elsewhere = {"hub": peer.site_id, "channel": peer.channel}
     request_id, data = peer.packet("chunk-request", to=elsewhere, **request)
     check("a packet to another hub", outcome(peer.exchange, data, request_id), hinted("not-for-me"))
-    check("a type of a later version", outcome(peer.ask, "audit-request"), ("signed", "unknown-type"))
+    check("a type of a later version", outcome(peer.ask, "shred-request"), ("signed", "unknown-type"))
 
     beyond = {**item, "ranges": [{"first": some.chunks, "count": 1}]}
     check("a chunk beyond the end", outcome(peer.ask, "chunk-request", items=[beyond]), ("signed", "bad-range"))

@@ -65,12 +65,12 @@ impl World {
         let dir = tempfile::tempdir().expect("a folder");
         let storage: Vec<MemoryStorage> = (0..CLONES).map(|_| MemoryStorage::default()).collect();
         let mut hubs = Vec::new();
-        for n in 0..CLONES {
+        for (n, storage) in storage.iter().enumerate() {
             let path = dir.path().join(n.to_string());
             let url = BaseUrl::parse(&format!("http://127.0.0.1:{}", 9000 + n)).expect("a URL");
             let listen = "127.0.0.1:0".parse().expect("an address");
             Hub::init_with_key(&path, url, listen, key).await.expect("a hub");
-            let hub = open(&path, &storage[n]).await;
+            let hub = open(&path, storage).await;
             let channel = NewChannel {
                 portable_id: PortableId::new("p".repeat(86)).expect("an id"),
                 guid: "guid".to_owned(),

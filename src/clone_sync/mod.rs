@@ -150,9 +150,17 @@ async fn serve(hub: &Arc<Hub>, job: Job) {
         }
     };
     let (queue, now) = (Arc::clone(&hub.queue), hub.clock.now());
-    let ended = tokio::task::spawn_blocking(move || queue.commit(&[(job.id, finish)], &[], now));
+    let (id, failed) = (job.id, !matches!(finish, Finish::Done));
+    let ended = tokio::task::spawn_blocking(move || queue.commit(&[(id, finish)], &[], now));
     if let Ok(Err(error)) = ended.await {
         tracing::error!(%error, "a delivery's lease could not be ended");
+    }
+    // ID-17: removed between the failure and now, so that nobody saw this job among those that wait.
+    if failed
+        && is_gone(hub, &job.lane).await
+        && let Err(error) = hub.let_go_of(job.lane.channel, job.lane.site).await
+    {
+        tracing::error!(%error, "what waits for a removed clone could not be let go");
     }
 }
 

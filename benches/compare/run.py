@@ -25,6 +25,7 @@ import time
 import peers
 import report
 from hubs import MODES, Pair, wait
+from sync import edits as sync_edits, per_32_files, put_to_commit
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MIB, GIB = 1 << 20, 1 << 30
@@ -210,13 +211,18 @@ def large(args, stack):
             + "\n\n" + report.counters(results, args.size))
 
 
-def small(args, stack):
+def small_files(args):
     folder = args.work / "source"
     for d in range(100):
         (folder / f"folder-{d:02}").mkdir(parents=True)
     names = [f"folder-{i % 100:02}/file-{i:05}.bin" for i in range(args.files)]
     for name in names:
         (folder / name).write_bytes(os.urandom(10 << 10))
+    return folder, names
+
+
+def small(args, stack):
+    folder, names = small_files(args)
     size, places = args.files * (10 << 10), Places(args.work)
     stack.callback(places.remove)
     pairs = {mode: filled(stack, args, mode, mode, folder) for mode in ("stream", "chunks")}
@@ -387,7 +393,62 @@ def memory(args, stack):
         "\n\nThe clone's peak is that of its whole life, the origin's is without the putting.")
 
 
-SCENARIOS = {f.__name__: f for f in (large, small, bad, resume, memory)}
+def sync(args, stack):
+    folder, _ = small_files(args)
+    places, keep = Places(args.work), []
+    stack.callback(places.remove)
+    stack.callback(lambda: [pair.remove() for pair in keep])
+    daemon, web = peers.rsyncd(args.work, folder), peers.rclone_http(folder)
+    for server in (daemon, web):
+        stack.callback(server.stop)
+
+    def copied(server, command):
+        def go():
+            warm(folder)
+            into = places.fresh()
+            sample = peers.run(command(into), server, into)
+            if sum(1 for path in into.rglob("*") if path.is_file()) != args.files:
+                raise RuntimeError("files were left out")
+            return sample
+        return go
+
+    def ours_of(mode):
+        put = put_to_commit(args, folder, (mode, MODES[mode]), keep)
+
+        def go():
+            warm(folder)
+            return put()
+        return go
+
+    contenders = {
+        "zotferry, default settings": ours_of("stream"),
+        "zotferry, streams blocked": ours_of("chunks"),
+        "rsync": copied(daemon, lambda into: [
+            "rsync", "-rt", f"rsync://127.0.0.1:{daemon.port}/src/", f"{into}/"]),
+        "rclone": copied(web, lambda into: [
+            "rclone", "copy", "--http-url", f"http://127.0.0.1:{web.port}", "--transfers", "32",
+            "--checkers", "32", ":http:", into]),
+    }
+    results = rounds(contenders, args.rounds, lambda: None)
+    size = args.files * (10 << 10)
+    return (f"{args.files:,} files of 10 KiB in 100 folders, from the first put on one hub to the last "
+            "commit on its clone: hashing, both hubs' storing, the sync packets and the reports are in "
+            "it. rsync (daemon, `-rt`) and rclone (`serve http`, 32 transfers) copy once, then one "
+            f"`sync -f`; medians of {args.rounds} interleaved rounds.\n\n"
+            + report.comparison(results, size, ["rsync", "rclone"]) + "\n\n"
+            + per_32_files(results, args.files))
+
+
+def edits(args, stack):
+    folder = args.work / "source"
+    folder.mkdir()
+    source = random_file(folder / "file.bin", args.size)
+    return (f"One random file of {shown(args.size)}, on two hubs. On the wire: all that the loopback "
+            "device carried, headers, acknowledgements and keep-alives of both directions, from the "
+            "edit to a second after the clone had it.\n\n" + sync_edits(args, source, args.size))
+
+
+SCENARIOS = {f.__name__: f for f in (large, small, sync, edits, bad, resume, memory)}
 
 
 def arguments():

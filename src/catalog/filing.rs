@@ -14,7 +14,7 @@ use super::attach::{self, Attach, attach, folder_text};
 use super::columns::list;
 use super::edit::seen_content;
 use super::error::CatalogError;
-use super::put::{Author, Change, Clash, Filed, LocalContent, LocalPut, PutBatch};
+use super::put::{Access, Author, Change, Clash, Filed, LocalContent, LocalPut, PutBatch};
 use super::{ChannelNo, VersionBytes, photos};
 
 /// Who bears one name in one folder: of several the smallest hash.
@@ -303,7 +303,7 @@ impl<'a> Filing<'a> {
         Ok(())
     }
 
-    /// An entry of its maker's, with neither content nor a number of its own.
+    /// An entry of its maker's, with neither content nor a number of its own, seen by whom its folder is.
     fn blank(
         &mut self,
         name: &str,
@@ -311,16 +311,13 @@ impl<'a> Filing<'a> {
         version: &VersionBytes,
         op_id: OpId,
     ) -> Attach {
-        let access = self.batch.access.clone();
+        let above = folder.as_ref().and_then(|folder| self.tree.rows.get(folder));
+        let access = above.map_or_else(|| self.batch.access.clone(), Access::of);
         let hash = self.author.resource();
         let (creator, date) = (&self.batch.creator, &self.batch.date);
-        Attach {
-            allow_cid: access.allow_cid,
-            allow_gid: access.allow_gid,
-            deny_cid: access.deny_cid,
-            deny_gid: access.deny_gid,
-            ..attach::blank(hash, name, folder, version, creator, date, op_id)
-        }
+        let mut row = attach::blank(hash, name, folder, version, creator, date, op_id);
+        access.give(&mut row);
+        row
     }
 
     fn insert(&mut self, row: Attach) -> ResourceId {

@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use zotferry_protocol::ids::{Digest, Millis, OpId, ResourceId, Role};
 
 use super::arrived::mark_present;
-use super::attach::{self, check_name};
+use super::attach::{self, Attach, check_name};
 use super::channels::{Channel, channel_in};
 use super::columns::{Hex, VersionBytes, integer, list};
 use super::data::{self, NewData, Origin, Source};
@@ -32,6 +32,31 @@ pub struct Access {
     pub deny_gid: String,
 }
 
+impl Access {
+    /// Nobody but the channel itself.
+    pub fn owner(portable_id: &str) -> Self {
+        Self { allow_cid: format!("<{portable_id}>"), ..Self::default() }
+    }
+
+    /// As an entry has it.
+    pub(super) fn of(row: &Attach) -> Self {
+        Self {
+            allow_cid: row.allow_cid.clone(),
+            allow_gid: row.allow_gid.clone(),
+            deny_cid: row.deny_cid.clone(),
+            deny_gid: row.deny_gid.clone(),
+        }
+    }
+
+    /// The entry has it from now on.
+    pub(super) fn give(self, row: &mut Attach) {
+        row.allow_cid = self.allow_cid;
+        row.allow_gid = self.allow_gid;
+        row.deny_cid = self.deny_cid;
+        row.deny_gid = self.deny_gid;
+    }
+}
+
 /// Puts that belong together.
 #[derive(Debug, Clone)]
 pub struct PutBatch {
@@ -39,7 +64,7 @@ pub struct PutBatch {
     pub channel: ChannelNo,
     /// Portable id of who makes what is new.
     pub creator: String,
-    /// Who may see what is new.
+    /// Who may see what is new at the top; below, what is new has the lists of its folder.
     pub access: Access,
     /// The time as `created` and `edited` say it: `YYYY-MM-DD HH:MM:SS`, UTC.
     pub date: String,

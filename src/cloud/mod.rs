@@ -110,14 +110,13 @@ async fn attach(
 ) -> Response<Body> {
     let ask = Ask { method: &method, headers: &headers, query: Query(uri.query().unwrap_or("")) };
     let shown = async {
-        let (channel, entry, above) =
-            cloud.by_id(&ask, uri.path().trim_start_matches("/attach/")).await?;
-        let chain = || above.iter().chain([&entry]);
+        let hash = uri.path().trim_start_matches("/attach/");
+        let Found { channel, entry, above, public } = cloud.by_id(&ask, hash, |_| false).await?;
         if entry.is_dir {
-            let names = chain().map(|a| a.filename.as_str());
+            let names = above.iter().chain([&entry]).map(|a| a.filename.as_str());
             return Ok(redirect(&place::folder_url(&channel.nick, names)));
         }
-        file::serve(&cloud, &channel, &entry, &ask, access::open_to_all(chain())).await
+        file::serve(&cloud, &channel, &entry, &ask, public).await
     };
     shown.await.unwrap_or_else(|nothing| notice::nothing(&nothing))
 }
@@ -132,6 +131,16 @@ async fn photo(
     let ask = Ask { method: &method, headers: &headers, query: Query(uri.query().unwrap_or("")) };
     let shown = photo::photo(&cloud, &ask, uri.path().trim_start_matches("/photo/")).await;
     shown.unwrap_or_else(|nothing| notice::nothing(&nothing))
+}
+
+/// What an id names.
+struct Found {
+    channel: Channel,
+    entry: Attach,
+    /// The folders above it, from the top.
+    above: Vec<Attach>,
+    /// Whether everybody may see it.
+    public: bool,
 }
 
 impl Cloud {
@@ -161,12 +170,14 @@ impl Cloud {
         }
     }
 
-    /// The entry of an id with the folders above it, if the asker may see it.
+    /// The entry of an id with the folders above it, if the asker may see it: by its lists, or because
+    /// what is asked of it is for all.
     async fn by_id(
         &self,
         ask: &Ask<'_>,
         hash: &str,
-    ) -> Result<(Channel, Attach, Vec<Attach>), Nothing> {
+        for_all: impl FnOnce(&Attach) -> bool + Send,
+    ) -> Result<Found, Nothing> {
         let catalog = &self.hub.catalog;
         let found = match hash.parse() {
             Ok(hash) => catalog.entry_anywhere(&hash).await?,
@@ -179,8 +190,11 @@ impl Cloud {
         let channel = catalog.channel(channel).await?;
         let viewer = access::viewer(&self.hub, &channel.nick, Some(&channel), ask).await?;
         let above = catalog.ancestors(channel.id, &entry).await?;
-        access::check(viewer, above.iter().chain([&entry]))?;
-        Ok((channel, entry, above))
+        let public = for_all(&entry) || access::open_to_all(above.iter().chain([&entry]));
+        match public || viewer == access::Viewer::Owner {
+            true => Ok(Found { channel, entry, above, public }),
+            false => Err(Nothing::Missing),
+        }
     }
 
     /// The entry at a place; `None` for the top.

@@ -11,7 +11,7 @@ use zotferry_protocol::ids::Role;
 use zotferry_protocol::photo::{Target, target};
 
 use super::file::{self, Shown};
-use super::{Ask, Cloud, Nothing, access, notice};
+use super::{Ask, Cloud, Found, Nothing, notice};
 use crate::catalog::{Attach, Channel, DataState};
 use crate::packets::pieces;
 use crate::photos::{PhotoError, Scale, open_scale};
@@ -29,9 +29,10 @@ pub(super) async fn photo(
 ) -> Result<Response<Body>, Nothing> {
     let name = name.split_once('.').map_or(name, |(name, _)| name);
     let (hash, scale) = name.rsplit_once('-').unwrap_or((name, ""));
-    let (channel, entry, above) = cloud.by_id(ask, hash).await?;
-    let public = access::open_to_all(above.iter().chain([&entry]));
-    match scale.parse::<u8>() {
+    let scale = scale.parse::<u8>();
+    let for_all = |entry: &Attach| scale.as_ref().is_ok_and(|scale| is_of_profile(entry, *scale));
+    let Found { channel, entry, public, .. } = cloud.by_id(ask, hash, for_all).await?;
+    match scale {
         Ok(0) if !entry.is_dir => file::serve(cloud, &channel, &entry, ask, public).await,
         Ok(scale) if target(scale).is_some() => {
             match opened(cloud, &channel, &entry, scale).await? {
@@ -40,6 +41,15 @@ pub(super) async fn photo(
             }
         }
         _ => Err(Nothing::Missing),
+    }
+}
+
+/// Whether it is what a profile photo or a cover shows, which is for everybody, whoever may see
+/// the image that it was cut from.
+fn is_of_profile(entry: &Attach, scale: u8) -> bool {
+    match target(scale) {
+        Some(Target::Cropped(shape) | Target::Of(shape, ..)) => entry.choice(shape).is_some(),
+        _ => false,
     }
 }
 

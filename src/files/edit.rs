@@ -142,7 +142,7 @@ async fn enter(
     let batch = PutBatch {
         channel: channel.id,
         creator: channel.portable_id.to_string(),
-        access: Access::default(),
+        access: Access::owner(channel.portable_id.as_str()),
         date: date(now.0),
         puts,
     };

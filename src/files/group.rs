@@ -204,7 +204,7 @@ async fn transaction(hub: &Arc<Hub>, files: &[(Waiting, Stored)]) -> Result<Resu
     let batch = PutBatch {
         channel: channel.id,
         creator: channel.portable_id.to_string(),
-        access: Access::default(),
+        access: Access::owner(channel.portable_id.as_str()),
         date: date(now.0),
         puts: looked_at(hub, entered.map(|(put, _)| put.clone()).collect()).await,
     };

@@ -110,7 +110,8 @@ async fn put_batch(
         events.send(PutEvent::Skipped(one)).await.ok();
     }
     let (files, puts): (Vec<Found>, Vec<LocalPut>) = stored.into_iter().unzip();
-    let filed = enter(hub, channel, puts, Access::default()).await?;
+    let access = Access::owner(channel.portable_id.as_str());
+    let filed = enter(hub, channel, puts, access).await?;
     for (file, filed) in files.iter().zip(filed) {
         let path = [&file.folders[..], std::slice::from_ref(&file.name)].concat().join("/");
         let event = match filed {

@@ -73,8 +73,8 @@ pub(super) async fn describe(
     Json(ask): Json<Describe>,
 ) -> Result<Json<Description>, Failure> {
     let channel = local.channel(&ask.channel).await?;
-    let own = bracketed(&[channel.portable_id.to_string()]);
-    let access = ask.sight.map(|sight| lists(sight, &own)).transpose()?;
+    let own = channel.portable_id.as_str();
+    let access = ask.sight.map(|sight| lists(sight, own)).transpose()?;
     let entry = match (&ask.title, &ask.tags, &access) {
         (None, None, None) => found(&local, &channel, &ask.path).await?,
         _ => {
@@ -87,14 +87,14 @@ pub(super) async fn describe(
     };
     let path = format!("/{}", checked(&ask.path)?.join("/"));
     let (id, title, tags) = (entry.hash.to_string(), entry.title.clone(), tags(&entry)?);
-    Ok(Json(Description { path, id, title, tags, sight: sight(&entry, &own) }))
+    Ok(Json(Description { path, id, title, tags, sight: sight(&entry, own) }))
 }
 
 /// Lists as Hubzilla's columns hold them: each id in angle brackets.
 fn lists(sight: Sight, own: &str) -> Result<Access, Failure> {
     Ok(match sight {
         Sight::Public => Access::default(),
-        Sight::Private => Access { allow_cid: own.to_owned(), ..Access::default() },
+        Sight::Private => Access::owner(own),
         Sight::Lists { allow, allow_groups, deny, deny_groups } => {
             let all = [&allow, &allow_groups, &deny, &deny_groups];
             let odd = |id: &&String| id.is_empty() || id.contains(['<', '>', '\0']);
@@ -129,7 +129,7 @@ fn sight(entry: &Attach, own: &str) -> Sight {
     let only_channels = allow_groups.is_empty() && deny.is_empty() && deny_groups.is_empty();
     match (allow.is_empty(), only_channels) {
         (true, true) => Sight::Public,
-        (false, true) if allow == ids(own) => Sight::Private,
+        (false, true) if allow == [own] => Sight::Private,
         _ => Sight::Lists { allow, allow_groups, deny, deny_groups },
     }
 }

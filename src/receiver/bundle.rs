@@ -17,6 +17,7 @@ use zotferry_protocol::refusal::{CodeNumber, Retry};
 
 use super::chunks::Outcome;
 use super::exchange::{Ended, Exchange, Expected, Taker};
+use super::hands::Carried;
 use super::outcome::Run;
 use super::{Receiver, ReceiverError};
 use crate::catalog::{Data, DataState, SiteNo, WantedNo};
@@ -25,27 +26,41 @@ use crate::queue::{Finish, Job};
 /// Bytes that are stored together at the most.
 const HOLD: usize = 4 << 20;
 
+/// What is left of a bundle whose request is over.
+struct Left {
+    finish: Finish,
+    /// Whether other lanes are to look for what it did not bring.
+    elsewhere: bool,
+    carried: Option<Carried>,
+}
+
 /// Serves one leased bundle, and ends its lease.
 pub(super) async fn fetch(receiver: Arc<Receiver>, mut run: Run, jobs: Vec<Job>) {
+    let mut elsewhere = false;
     for job in jobs {
-        let finish = match serve(&receiver, &mut run, &job).await {
-            Ok(finish) => finish,
+        let left = match serve(&receiver, &mut run, &job).await {
+            Ok(left) => left,
             Err(error) => {
                 let reason = format!("this hub could not store what came: {error}");
-                Finish::Retry { reason, not_before: None }
+                let finish = Finish::Retry { reason, not_before: None };
+                Left { finish, elsewhere: false, carried: None }
             }
         };
-        if let Err(error) = receiver.end(vec![(job.id, finish)]).await {
+        elsewhere |= left.elsewhere;
+        if let Err(error) = receiver.end(vec![(job.id, left.finish)]).await {
             tracing::error!(%error, "a lease could not be ended; it ends with this process");
         }
+        drop(left.carried);
+    }
+    // What the hub is worth is known, and nothing names or claims what it did not give, before
+    // others look for it: they pass over what somebody sees to.
+    drop(run);
+    if elsewhere {
+        receiver.hub.tell_receiver();
     }
 }
 
-async fn serve(
-    receiver: &Arc<Receiver>,
-    run: &mut Run,
-    job: &Job,
-) -> Result<Finish, ReceiverError> {
+async fn serve(receiver: &Arc<Receiver>, run: &mut Run, job: &Job) -> Result<Left, ReceiverError> {
     let (hub, site) = (&receiver.hub, job.lane.site);
     let rows = hub.catalog.contents(job.task.wanted()).await?;
     let sources = hub.catalog.sources_of(hub.site, job.task.wanted()).await?;
@@ -53,19 +68,19 @@ async fn serve(
     let mine = |row: &Data| sources.get(&row.id).is_some_and(|sites| sites.contains(&site));
     let open = |row: &Data| row.state == DataState::Wanted && row.size > 0;
     let (mut files, moved): (Vec<Data>, Vec<Data>) = rows.into_iter().filter(open).partition(mine);
-    if !moved.is_empty() {
-        hub.tell_receiver();
-    }
-    let _until_stored = receiver.carry(&mut files);
+    let carried = Some(receiver.carry(&mut files));
     let (files, twins) = once_each(files);
-    let Some(first) = files.first() else { return Ok(Finish::Done) };
+    let Some(first) = files.first() else {
+        return Ok(Left { finish: Finish::Done, elsewhere: !moved.is_empty(), carried });
+    };
     let mut taker = Bundle::new(receiver, site, sources, twins);
     let (peer, channel) = match hub.peer_and_channel(site, first.channel).await {
         Ok(found) => found,
         Err(error) => {
             run.fails(&error);
             taker.files = files;
-            return Ok(taker.finish(Ended::Failed(error)));
+            let (finish, _) = taker.finish(Ended::Failed(error));
+            return Ok(Left { finish, elsewhere: true, carried });
         }
     };
     let request = ChunkRequest { items: files.iter().map(item).collect() };
@@ -77,7 +92,8 @@ async fn serve(
     if taker.lied {
         run.lied();
     }
-    Ok(taker.finish(ended))
+    let (finish, whole) = taker.finish(ended);
+    Ok(Left { finish, elsewhere: !whole || !moved.is_empty(), carried })
 }
 
 /// Files with the same bytes as one that is fetched: their rows and channels, by root.
@@ -194,18 +210,18 @@ impl<'a> Bundle<'a> {
     }
 
     /// FETCH-54: what did not come is left to another hub, if there is one that is fit: its lane finds
-    /// it in the catalog. Otherwise the job stays and is tried again.
-    fn finish(mut self, ended: Ended) -> Finish {
+    /// it in the catalog. Otherwise the job stays and is tried again. Also whether all came.
+    fn finish(mut self, ended: Ended) -> (Finish, bool) {
         let now = self.receiver.hub.clock.now();
         if let Some(error) = self.failed.take() {
-            return Outcome::Own(error.to_string()).for_job(self.receiver, false);
+            return (Outcome::Own(error.to_string()).for_job(self.receiver, false), false);
         }
         let missing = || self.files.iter().filter(|file| !self.whole.contains(&file.id));
         let outcome = match (ended, self.trouble.take()) {
             (Ended::Failed(error), _) => Outcome::Failed(error),
             (_, Some(trouble)) => Outcome::Trouble(trouble),
-            _ if missing().next().is_none() => return Finish::Done,
-            _ => return Finish::Release,
+            _ if missing().next().is_none() => return (Finish::Done, true),
+            _ => return (Finish::Release, false),
         };
         self.receiver.avoid(self.site, &self.vain, now);
         let fit = |file: &Data| {
@@ -215,10 +231,9 @@ impl<'a> Bundle<'a> {
         };
         if missing().any(fit) {
             tracing::debug!(site = self.site, "another hub is asked for what did not come");
-            self.receiver.hub.tell_receiver();
-            return Finish::Done;
+            return (Finish::Done, false);
         }
-        outcome.for_job(self.receiver, false)
+        (outcome.for_job(self.receiver, false), false)
     }
 }
 

@@ -198,14 +198,17 @@ impl ActiveFile {
     }
 
     pub(super) fn progress(&self) -> FileProgress {
+        // One lock at a time: judging sources takes both, in the other order.
+        let held = lock(&self.transfer).progress().bytes_held;
+        let origins = lock(&self.sources).asked();
         FileProgress {
             wanted: self.data.id,
             channel: self.data.channel,
             hash: self.data.hash.clone(),
             size: self.data.size,
-            held: lock(&self.transfer).progress().bytes_held,
+            held,
             requests: self.requests.load(Relaxed),
-            origins: lock(&self.sources).asked(),
+            origins,
             readers: self.readers.load(Relaxed),
         }
     }

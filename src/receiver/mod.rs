@@ -141,11 +141,12 @@ impl Receiver {
     async fn round(self: &Arc<Self>) -> Result<u64, ReceiverError> {
         self.welcome().await?;
         let sites = refill::refill(self).await?;
+        // Before the queue is asked: what becomes due while it is asked was not found and is still to come.
+        let now = self.hub.clock.now();
         for site in sites {
             let origin = self.origin(site);
             while self.start(&origin).await? {}
         }
-        let now = self.hub.clock.now();
         let pauses = lock(&self.origins).values().filter_map(|o| o.wake_at(now)).min();
         let due = [self.hub.queue.next_due(now), pauses];
         let next = due.into_iter().flatten().min();

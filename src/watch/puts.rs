@@ -123,7 +123,7 @@ impl Mirror {
         }
         let (seen, puts): (Vec<Seen>, Vec<LocalPut>) =
             ready.into_iter().map(|one| (one.seen, one.put)).unzip();
-        let access = Access::default();
+        let access = Access::owner(self.channel.portable_id.as_str());
         let filed = files::enter(&self.hub, &self.channel, puts.clone(), access).await;
         let filed = match filed {
             Err(PutError::Catalog(CatalogError::OverQuota { .. })) if puts.len() > 1 => {

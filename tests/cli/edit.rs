@@ -75,16 +75,16 @@ fn entries_are_described() {
         home.run(0, &args).json().remove(0)
     };
     let before = meta(&[]);
-    assert_eq!((&before["sight"], &before["title"]), (&"public".into(), &serde_json::Value::Null));
-    let set = meta(&["--title", "The first", "--tag", "one", "--tag", "ün", "--private"]);
+    assert_eq!((&before["sight"], &before["title"]), (&"private".into(), &serde_json::Value::Null));
+    let set = meta(&["--title", "The first", "--tag", "one", "--tag", "ün", "--public"]);
     assert_eq!(set, meta(&[]));
-    assert_eq!((&set["title"], &set["sight"]), (&"The first".into(), &"private".into()));
+    assert_eq!((&set["title"], &set["sight"]), (&"The first".into(), &"public".into()));
     assert_eq!(set["tags"], serde_json::json!(["one", "ün"]));
     assert_eq!(set["id"], before["id"]);
     let lists = meta(&["--allow", "somebody", "--deny-group", "g1"]);
     assert_eq!(lists["sight"]["lists"]["allow"], serde_json::json!(["somebody"]));
     assert_eq!(lists["sight"]["lists"]["deny_groups"], serde_json::json!(["g1"]));
-    let cleared = meta(&["--title", "", "--no-tags", "--public"]);
+    let cleared = meta(&["--title", "", "--no-tags", "--private"]);
     assert_eq!(cleared, before);
     home.run(1, &["--dir", "a", "meta", "alice", "/tree/one", "--allow", "<x>"]);
     home.run(2, &["--dir", "a", "meta", "alice", "/tree/one", "--public", "--private"]);

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use reqwest::header::{HeaderMap, RANGE};
-use zotferry::catalog::{Access, LocalContent};
+use zotferry::catalog::{Access, LocalContent, MetaChange};
 use zotferry::chunker::store_reader;
 use zotferry::files;
 
@@ -23,6 +23,13 @@ async fn enter(hub: &TestHub, path: &[&str], bytes: Option<&[u8]>, access: Acces
     let put = files::local_put(folders, name, content);
     let filed = files::enter(hub.hub(), &channel, vec![put], access).await.unwrap();
     filed[0].as_ref().unwrap().hash.to_string()
+}
+
+async fn show_to(hub: &TestHub, path: &[&str], access: Access) {
+    let channel = hub.channel("alice").await;
+    let path: Vec<String> = path.iter().map(|&name| name.to_owned()).collect();
+    let change = MetaChange { access: Some(access), ..MetaChange::default() };
+    files::set_meta(hub.hub(), &channel, &path, change).await.unwrap();
 }
 
 async fn alone(dir: &std::path::Path) -> TestHub {
@@ -159,6 +166,8 @@ async fn what_is_not_public_does_not_exist() {
     let denied = enter(&hub, &["denied"], Some(b"denied"), all_but()).await;
     let folder = enter(&hub, &["inner"], None, some()).await;
     let below = enter(&hub, &["inner", "sub", "file"], Some(b"below"), Access::default()).await;
+    // Lists of its own do not open what a folder above it closes.
+    show_to(&hub, &["inner", "sub", "file"], Access::default()).await;
     let page = get(&hub, "/cloud/alice/", &[]).await;
     let shown: Vec<_> = page.links().into_iter().filter(|link| link.starts_with("./")).collect();
     assert_eq!(shown, ["./open"]);
@@ -266,6 +275,48 @@ async fn a_large_folder_comes_in_pages() {
     assert_eq!((pages, found.len()), (3, 2050));
 }
 
+/// What is new is for the channel alone until somebody says otherwise; a folder that was opened opens what
+/// is put into it from then on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_new_is_seen_by_those_who_see_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, clone) = pair(dir.path(), Setup::default(), Setup::default()).await;
+    let alice = hub.channel("alice").await;
+    let word = hub.hub().passwords.make(&hub.hub().catalog, &alice, "a", hub.hub().clock.now());
+    let own = format!("Basic {}", STANDARD.encode(format!("alice:{}", word.await.unwrap())));
+    hub.put_bytes("alice", "diary", b"secret").await;
+    let client = reqwest::Client::new();
+    let dav = async |method: &str, path: &str, body: &'static str| {
+        let url = format!("{}/dav/alice/{path}", hub.hub().config.url);
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = client.request(method, url).header("authorization", &own).body(body);
+        assert_eq!(request.send().await.unwrap().status(), 201, "{path}");
+    };
+    dav("PUT", "note", "by a program").await;
+    dav("MKCOL", "album", "").await;
+    dav("PUT", "album/before", "closed").await;
+    for path in ["diary", "note", "album/", "album/before"] {
+        let path = format!("/cloud/alice/{path}");
+        assert_eq!(get(&hub, &path, &[]).await.status, 404, "{path}");
+        assert_eq!(get(&hub, &path, &[("authorization", &own)]).await.status, 200, "{path}");
+    }
+    show_to(&hub, &["album"], Access::default()).await;
+    dav("PUT", "album/after", "open").await;
+    dav("MKCOL", "album/deeper", "").await;
+    dav("PUT", "album/deeper/one", "open as well").await;
+    clone.shows("alice", "note", b"by a program").await;
+    let below = async || clone.bytes("alice", &["album", "deeper", "one"]).await;
+    until("the clone has all", async || below().await.is_some()).await;
+    for hub in [&hub, &clone] {
+        for path in ["album/after", "album/deeper/one"] {
+            assert_eq!(get(hub, &format!("/cloud/alice/{path}"), &[]).await.status, 200, "{path}");
+        }
+        for path in ["diary", "note", "album/before"] {
+            assert_eq!(get(hub, &format!("/cloud/alice/{path}"), &[]).await.status, 404, "{path}");
+        }
+    }
+}
+
 /// FETCH-3: a file that is still on its way is read through the clone, and nothing but its bytes is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_on_its_way_is_no_broken_link() {
@@ -273,7 +324,7 @@ async fn a_file_on_its_way_is_no_broken_link() {
     let (origin, clone) = pair(dir.path(), Setup::proxied(), Setup::default()).await;
     let film = noise(3, 20 * MIB);
     origin.proxy().allow(4 * MIB as u64);
-    origin.put_bytes("alice", "film", &film).await;
+    enter(&origin, &["film"], Some(&film), Access::default()).await;
     let channel = clone.channel("alice").await;
     until("the clone knows of it", async || {
         clone.hub().catalog.by_path(channel.id, &["film"]).await.unwrap().is_some()
@@ -302,7 +353,7 @@ async fn a_file_that_nobody_gives_is_asked_for_again() {
     let (origin, clone) = pair(dir.path(), Setup::proxied(), Setup::with(impatient)).await;
     let film = noise(4, 9 * MIB);
     origin.proxy().allow(3 * MIB as u64);
-    origin.put_bytes("alice", "film", &film).await;
+    enter(&origin, &["film"], Some(&film), Access::default()).await;
     let channel = clone.channel("alice").await;
     until("the clone knows of it", async || {
         clone.hub().catalog.by_path(channel.id, &["film"]).await.unwrap().is_some()
@@ -334,7 +385,7 @@ async fn scales_are_shown_before_their_photo_is_here() {
     let mut photo = std::io::Cursor::new(Vec::new());
     pixels.write_to(&mut photo, image::ImageFormat::Png).unwrap();
     origin.proxy().allow(MIB as u64);
-    origin.put_bytes("alice", "noise.png", photo.get_ref()).await;
+    enter(&origin, &["noise.png"], Some(photo.get_ref()), Access::default()).await;
     let channel = clone.channel("alice").await;
     let known = async || clone.hub().catalog.by_path(channel.id, &["noise.png"]).await.unwrap();
     until("the clone knows of it", async || known().await.is_some()).await;

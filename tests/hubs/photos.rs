@@ -115,6 +115,11 @@ async fn a_profile_photo_is_the_same_on_every_clone() {
     let usages: Vec<_> = rows.iter().map(|row| row.photo_usage).collect();
     assert_eq!(usages, [0, 0, 0, 0, 1, 1, 1, 16, 16, 16]);
     assert_eq!(rows[4].crop, Some(crop));
+    // The image is for the channel alone; what the profile shows of it is for everybody.
+    for (n, status) in (0..10).map(|n| (n, if n < 4 { 404 } else { 200 })) {
+        let url = format!("{}/photo/{}-{n}", clone.hub().config.url, entry.hash);
+        assert_eq!(reqwest::get(url).await.unwrap().status(), status, "scale {n}");
+    }
 }
 
 /// PHOTO-8, PHOTO-9, PHOTO-10: a new profile photo, set on another clone, unsets the one before everywhere, and back again.

@@ -1,6 +1,7 @@
 //! Files that are read while they are not here yet.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use zotferry::catalog::Data;
 use zotferry::receiver::ReadError;
@@ -173,4 +174,29 @@ async fn what_was_given_up_is_tried_again_for_a_reader() {
     assert_eq!((error.http(), error.to_string().as_str()), (404, "there is no such content"));
     let new = content(&clone, "note").await;
     assert!(read(&clone, &new, 0..7).await.unwrap() == b"another");
+}
+
+/// Whoever looks how far files have come stands in no request's way: both take the same locks, and once did so
+/// in different orders, so that a hub that was asked for its status while a request failed stood still for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn looking_how_far_files_are_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, clone) = pair(dir.path(), Setup::default(), Setup::default()).await;
+    let film = noise(8, 40 * MIB);
+    let receiver = Arc::clone(&clone.service.receiver);
+    let looking = Arc::new(());
+    let lookers: Vec<_> = (0..2)
+        .map(|_| {
+            let (receiver, looking) = (Arc::clone(&receiver), Arc::downgrade(&looking));
+            std::thread::spawn(move || {
+                while looking.strong_count() > 0 {
+                    receiver.progress();
+                }
+            })
+        })
+        .collect();
+    origin.put_bytes("alice", "film", &film).await;
+    clone.shows("alice", "film", &film).await;
+    drop(looking);
+    lookers.into_iter().for_each(|looker| looker.join().unwrap());
 }

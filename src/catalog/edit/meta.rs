@@ -86,10 +86,7 @@ fn describe(row: &mut Attach, change: &MetaChange) -> Result<(), CatalogError> {
         row.set_extra("term", (!tags.is_empty()).then(|| encoded_tags(tags)))?;
     }
     if let Some(access) = &change.access {
-        row.allow_cid.clone_from(&access.allow_cid);
-        row.allow_gid.clone_from(&access.allow_gid);
-        row.deny_cid.clone_from(&access.deny_cid);
-        row.deny_gid.clone_from(&access.deny_gid);
+        access.clone().give(row);
     }
     if let Some(photos) = &change.photos {
         let rows: Vec<_> = photos.iter().map(|row| serde_bytes::Bytes::new(row)).collect();

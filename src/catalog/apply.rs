@@ -122,15 +122,14 @@ impl Apply<'_> {
         data::copy(&mut self.tx, channel, &[copy], now).await
     }
 
-    /// The cropped photos of an entry are those of these roles, and no others.
+    /// The cropped photos of each entry are those of the roles beside it, and no others.
     pub async fn keep_roles(
         &mut self,
         channel: ChannelNo,
-        entry: &ResourceId,
-        kept: &[Role],
+        entries: &[(ResourceId, Vec<Role>)],
         now: Millis,
     ) -> Result<(), CatalogError> {
-        data::release_roles(&mut self.tx, channel, entry, kept, now).await
+        data::release_roles(&mut self.tx, channel, entries, now).await
     }
 
     /// Commits what answers a packet of ours, and so is in no replay memory.

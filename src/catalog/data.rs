@@ -292,22 +292,26 @@ pub(super) async fn release_entries(
     Ok(())
 }
 
-/// The cropped photos of an entry, but those of the roles in `kept`, are not its any more.
+/// The cropped photos of entries, but those of the roles beside each, are not theirs any more.
 pub(super) async fn release_roles(
     tx: &mut SqliteConnection,
     channel: ChannelNo,
-    entry: &ResourceId,
-    kept: &[Role],
+    entries: &[(ResourceId, Vec<Role>)],
     now: Millis,
 ) -> Result<(), CatalogError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
-        "UPDATE data SET state = 'superseded', superseded_at = ?4, error = NULL
-         WHERE channel = ?1 AND hash = ?2 AND role <> 'file' AND state <> 'superseded'
-           AND role NOT IN (SELECT value FROM json_each(?3))",
+        "UPDATE data SET state = 'superseded', superseded_at = ?3, error = NULL
+         WHERE id IN (
+             SELECT d.id FROM json_each(?2) j CROSS JOIN data d
+             WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role <> 'file'
+               AND d.state <> 'superseded'
+               AND d.role NOT IN (SELECT value FROM json_each(j.value, '$[1]')))",
     )
     .bind(channel)
-    .bind(entry.as_str())
-    .bind(list(kept.iter().map(|role| role.as_str())))
+    .bind(list(entries))
     .bind(integer(now.0)?)
     .execute(tx)
     .await?;

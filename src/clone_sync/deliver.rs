@@ -19,12 +19,14 @@ const NEW: u32 = 1024;
 const BY_ITSELF: u64 = 600_000;
 
 /// Sends everything that this clone has not answered for. What is done meanwhile goes with the
-/// next packet: operations gather while one is in flight, without a timer.
+/// next packet: operations gather while one is in flight, without a timer. A packet that is full
+/// is made ready while the one before it is in flight.
 pub(super) async fn deliver(
     hub: &Arc<Hub>,
     peer: &Peer,
     channel: &Channel,
 ) -> Result<(), CallError> {
+    let mut ready: Option<Next> = None;
     let mut begun = Begun::default();
     loop {
         if !is_listed(hub, peer, channel).await? {
@@ -34,34 +36,78 @@ pub(super) async fn deliver(
             return Ok(());
         };
         if left_to_audit(hub, channel, &location).await? {
+            ready = None;
             continue;
         }
-        let limit = MAX_OPERATIONS as u32;
-        let outbox = hub.catalog.ops_after(channel.id, location.acked_seq, limit).await?;
-        if outbox.entries.is_empty() {
+        let next = match ready.take() {
+            Some(next) => next,
+            None => next(hub, channel, location.acked_seq, begun).await?,
+        };
+        if next.is_last {
             return Ok(());
         }
-        let Packed { operations, through, oversized } =
-            pack(hub, channel, &outbox, location.acked_seq, &mut begun).await?;
-        if operations.is_empty() {
-            leave_out(hub, peer, channel, &oversized).await?;
-            hub.catalog.acked(channel.id, peer.row, through).await?;
-            continue;
+        let Packed { operations, through, oversized } = next.packed;
+        begun = next.begun;
+        if !operations.is_empty() {
+            let packet = Packet::from(CloneSync { operations });
+            let ahead = ahead(hub, channel, through, begun.clone());
+            let (reports, ahead) = tokio::join!(send(hub, peer, channel, &packet), ahead);
+            note(hub, peer, channel, &reports?).await?;
+            ready = ahead?;
         }
-        let count = operations.len();
-        let packet = Packet::from(CloneSync { operations });
-        let answer = hub.call(peer, &channel.portable_id, &packet, None).await?;
-        let Packet::SyncReport(report) = &*answer else {
-            return Err(CallError::Local(format!("a {} instead of a report", answer.kind())));
-        };
-        if report.operations.len() != count {
-            return Err(CallError::Local("a report on other operations".into()));
-        }
-        note(hub, peer, channel, &report.operations).await?;
         leave_out(hub, peer, channel, &oversized).await?;
         hub.catalog.acked(channel.id, peer.row, through).await?;
-        tracing::debug!(site = %peer.url, count, through, "delivered");
+        tracing::debug!(site = %peer.url, through, "delivered");
     }
+}
+
+/// What goes next.
+struct Next {
+    packed: Packed,
+    begun: Begun,
+    /// Whether nothing is left.
+    is_last: bool,
+}
+
+async fn next(
+    hub: &Hub,
+    channel: &Channel,
+    after: u64,
+    mut begun: Begun,
+) -> Result<Next, CallError> {
+    let outbox = hub.catalog.ops_after(channel.id, after, MAX_OPERATIONS as u32).await?;
+    let is_last = outbox.entries.is_empty();
+    let packed = pack(hub, channel, &outbox, after, &mut begun).await?;
+    Ok(Next { packed, begun, is_last })
+}
+
+/// The next packet, if it is full already.
+async fn ahead(
+    hub: &Hub,
+    channel: &Channel,
+    after: u64,
+    begun: Begun,
+) -> Result<Option<Next>, CallError> {
+    let next = next(hub, channel, after, begun).await?;
+    Ok(Some(next).filter(|next| next.packed.operations.len() == MAX_OPERATIONS))
+}
+
+/// Sends operations; what the clone says about each.
+async fn send(
+    hub: &Arc<Hub>,
+    peer: &Peer,
+    channel: &Channel,
+    packet: &Packet,
+) -> Result<Vec<OpReport>, CallError> {
+    let Packet::CloneSync(CloneSync { operations }) = packet else { return Ok(Vec::new()) };
+    let answer = hub.call(peer, &channel.portable_id, packet, None).await?;
+    let Packet::SyncReport(report) = &*answer else {
+        return Err(CallError::Local(format!("a {} instead of a report", answer.kind())));
+    };
+    if report.operations.len() != operations.len() {
+        return Err(CallError::Local("a report on other operations".into()));
+    }
+    Ok(report.operations.clone())
 }
 
 /// AUDIT-14: a clone for which too many operations wait hears of none of them: both are compared, a

@@ -31,7 +31,7 @@ pub(super) struct Packed {
 }
 
 /// An operation whose items did not fit one packet: it, and the last item that went.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Begun(Option<(OpId, String)>);
 
 /// As many operations as fit one packet. An operation that was begun goes on.

@@ -124,9 +124,7 @@ async fn operations(
     let (rows, before) = merge.into_rows();
     apply.write(channel.id, &rows, &before, now).await.map_err(|e| unavailable(&e))?;
     items::merge(apply, &channel, items, &mut reports).await.map_err(|e| unavailable(&e))?;
-    for (hash, kept) in roles {
-        apply.keep_roles(channel.id, &hash, &kept, now).await.map_err(|e| unavailable(&e))?;
-    }
+    apply.keep_roles(channel.id, &roles, now).await.map_err(|e| unavailable(&e))?;
     let wanted = apply.want(channel.id, site, &wants, now).await.map_err(|e| unavailable(&e))?;
     apply.observe_hlc(channel.id, hlc).await.map_err(|e| unavailable(&e))?;
     // Content that another channel's file, or another revision, has already.

@@ -27,6 +27,8 @@ const BUNDLE_BYTES: u64 = 8 << 20;
 const PAGES: usize = 32;
 /// Bundles of one lane that are queued at a time.
 const BUNDLES: usize = 16;
+/// While so many are queued or asked for, files gather for the next until they fill it.
+const ENOUGH: usize = 2;
 
 /// What is still to be queued of one lane.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(super) struct Backlog {
     lane: Lane,
     /// Whether files of one chunk may be left, and after which to look.
     small: Option<Option<Cursor>>,
+    /// Whether some were left to gather.
+    gathers: bool,
     /// The same for larger ones.
     large: Option<Option<Cursor>>,
 }
@@ -58,7 +62,7 @@ pub(super) async fn refill(receiver: &Arc<Receiver>) -> Result<BTreeSet<i64>, Re
 
 impl Backlog {
     fn fresh(lane: Lane) -> Self {
-        Self { lane, small: Some(None), large: Some(None) }
+        Self { lane, small: Some(None), gathers: false, large: Some(None) }
     }
 }
 
@@ -108,17 +112,47 @@ async fn wake(receiver: &Receiver, gained: HashSet<i64>) -> Result<(), ReceiverE
     Ok(tokio::task::spawn_blocking(waking).await??)
 }
 
-/// Small files, many to a job.
+/// Small files, many to a job. Those that do not fill one gather while others are asked for.
 async fn bundles(receiver: &Arc<Receiver>, backlog: &mut Backlog) -> Result<(), ReceiverError> {
-    let Some(mut after) = backlog.small else { return Ok(()) };
+    let Some(from) = backlog.small else { return Ok(()) };
     let queue = Arc::clone(&receiver.hub.queue);
-    let mut room = BUNDLES.saturating_sub(queue.pending(&backlog.lane, Kind::Bundle));
-    if room <= BUNDLES / 2 {
+    let pending = queue.pending(&backlog.lane, Kind::Bundle);
+    let room = BUNDLES.saturating_sub(pending);
+    if room <= BUNDLES / 2 || (backlog.gathers && pending >= ENOUGH) {
         return Ok(());
     }
-    let mut jobs = Vec::new();
+    let mut bundles = split(gather(receiver, backlog, from, room).await?);
+    let partial = bundles.last().is_some_and(|last| last.len() < BUNDLE && !is_heavy(last));
+    backlog.gathers = backlog.small.is_none() && partial && pending + bundles.len() > ENOUGH;
+    if backlog.gathers {
+        bundles.pop();
+        let last = bundles.last().and_then(|files| files.last());
+        backlog.small = Some(last.map(Cursor::from).or(from));
+    }
+    let job = |files: Vec<Data>| NewJob {
+        lane: backlog.lane,
+        task: Task::Bundle { wanted: files.iter().map(|file| file.id).collect() },
+        priority: 1,
+        not_before: receiver.hub.clock.now(),
+        key: None,
+    };
+    let jobs: Vec<NewJob> = bundles.into_iter().map(job).collect();
+    if !jobs.is_empty() {
+        tokio::task::spawn_blocking(move || queue.push(&jobs)).await??;
+    }
+    Ok(())
+}
+
+/// The next small files that nobody sees to, for about so many bundles; the backlog stands behind them.
+async fn gather(
+    receiver: &Arc<Receiver>,
+    backlog: &mut Backlog,
+    mut after: Option<Cursor>,
+    room: usize,
+) -> Result<Vec<Data>, ReceiverError> {
+    let (mut files, mut bytes) = (Vec::new(), 0);
     for page in 0.. {
-        if room == 0 {
+        if files.len() >= room * BUNDLE || bytes >= room as u64 * BUNDLE_BYTES {
             break;
         }
         if page == PAGES {
@@ -135,26 +169,21 @@ async fn bundles(receiver: &Arc<Receiver>, backlog: &mut Backlog) -> Result<(), 
         backlog.small = Some(after);
         let some = receiver.better_asked_here(&backlog.lane, some).await?;
         let fresh = receiver.unqueued(&backlog.lane, some).await?;
-        for bundle in split(receiver.without_empty(fresh).await?) {
-            jobs.push(NewJob {
-                lane: backlog.lane,
-                task: Task::Bundle { wanted: bundle },
-                priority: 1,
-                not_before: receiver.hub.clock.now(),
-                key: None,
-            });
-            room = room.saturating_sub(1);
-        }
+        let fresh = receiver.without_empty(fresh).await?;
+        bytes += fresh.iter().map(|file| file.size).sum::<u64>();
+        files.extend(fresh);
     }
-    if !jobs.is_empty() {
-        tokio::task::spawn_blocking(move || queue.push(&jobs)).await??;
-    }
-    Ok(())
+    Ok(files)
+}
+
+/// Whether files are worth a request of their own, few as they are.
+fn is_heavy(files: &[Data]) -> bool {
+    files.iter().map(|file| file.size).sum::<u64>() >= BUNDLE_BYTES / 2
 }
 
 /// Cuts a list of files into bundles of bounded count and size.
-fn split(files: Vec<Data>) -> Vec<Vec<i64>> {
-    let mut bundles: Vec<Vec<i64>> = Vec::new();
+fn split(files: Vec<Data>) -> Vec<Vec<Data>> {
+    let mut bundles: Vec<Vec<Data>> = Vec::new();
     let mut bytes = 0;
     for file in files {
         let full =
@@ -165,7 +194,7 @@ fn split(files: Vec<Data>) -> Vec<Vec<i64>> {
         }
         bytes += file.size;
         if let Some(bundle) = bundles.last_mut() {
-            bundle.push(file.id);
+            bundle.push(file);
         }
     }
     bundles

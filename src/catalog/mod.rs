@@ -18,7 +18,7 @@
 //! | `open.rs`, `hub.rs` | creating, opening, damage, migrations; facts about the whole catalog |
 //! | `channels.rs` | channels, quota, clock |
 //! | `sites.rs`, `locations.rs` | hubs; which channel is where, and how far each clone has got |
-//! | `attach.rs`, `tree.rs` | entries as rows; entries as a tree of names |
+//! | `attach.rs`, `tree.rs`, `listing.rs` | entries as rows; as a tree of names; as a folder is told |
 //! | `data.rs`, `wanted.rs`, `arrived.rs`, `serve.rs` | contents: rows, what to fetch, what came or was given up, what may be served |
 //! | `sources.rs` | whom to ask for what is wanted |
 //! | `put.rs`, `filing.rs` | local puts, many to a transaction |
@@ -48,6 +48,7 @@ mod hub;
 mod item;
 mod keys;
 mod leaving;
+mod listing;
 mod locations;
 mod migrations;
 mod news;
@@ -91,6 +92,7 @@ pub use error::CatalogError;
 pub use hub::LastStop;
 pub use item::{Item, Named};
 pub use keys::{NoticeRow, Turn};
+pub use listing::Listed;
 pub use locations::{Lag, Located, Location, LocationState, NewLocation, Placed, primary};
 pub use news::{News, Subject};
 pub use outbox::{Arrivals, Heads, Outbox, OutboxEntry};

@@ -146,9 +146,8 @@ async fn bearers(
 }
 
 /// SYNC-41: what a later namesake is shown as: `name (1a2b).ext`, the first four characters of its id.
-fn marked(entry: &Attach) -> String {
-    let name = &entry.filename;
-    let mark: String = entry.hash.as_str().chars().take(MARK).collect();
+pub(super) fn marked(name: &str, hash: &ResourceId) -> String {
+    let mark: String = hash.as_str().chars().take(MARK).collect();
     match name.rfind('.') {
         Some(dot) if dot > 0 => format!("{} ({mark}){}", &name[..dot], &name[dot..]),
         _ => format!("{name} ({mark})"),
@@ -284,7 +283,7 @@ impl Catalog {
         .await?;
         let shown = entries.iter().zip(&rows).map(|(entry, row)| {
             let later: bool = row.try_get("later")?;
-            Ok(if later { marked(entry) } else { entry.filename.clone() })
+            Ok(if later { marked(&entry.filename, &entry.hash) } else { entry.filename.clone() })
         });
         shown.collect()
     }

@@ -50,8 +50,12 @@ async fn forward<T: Serialize + Send + 'static>(
     work: impl Future<Output = Result<(), Failure>> + Send,
 ) {
     let relay = async {
-        while let Some(event) = events.recv().await {
-            if lines.send(Ok(text(&Line::Event(event)))).await.is_err() {
+        let mut some = Vec::with_capacity(WAITING);
+        // What waits goes together.
+        while events.recv_many(&mut some, WAITING).await > 0 {
+            let text: Vec<u8> =
+                some.drain(..).flat_map(|event| text(&Line::Event(event))).collect();
+            if lines.send(Ok(text.into())).await.is_err() {
                 return;
             }
         }
@@ -64,11 +68,11 @@ async fn forward<T: Serialize + Send + 'static>(
         },
         () = lines.closed() => return,
     };
-    lines.send(Ok(text::<T>(&last))).await.ok();
+    lines.send(Ok(text::<T>(&last).into())).await.ok();
 }
 
-fn text<T: Serialize>(line: &Line<T>) -> Bytes {
+fn text<T: Serialize>(line: &Line<T>) -> Vec<u8> {
     let mut text = serde_json::to_vec(line).expect("events always serialize");
     text.push(b'\n');
-    text.into()
+    text
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use zotferry_protocol::ids::{ResourceId, Role};
 
 use super::{AskLines, Failure, Local, lines, names};
-use crate::catalog::{Attach, Channel, Data, DataState};
+use crate::catalog::{Attach, Channel, DataState, Listed};
 use crate::text::visible;
 
 /// Entries read at once.
@@ -108,13 +108,14 @@ async fn folder(
         let mut after: Option<(String, ResourceId)> = None;
         loop {
             let from = after.as_ref().map(|(name, hash)| (name.as_str(), hash));
-            let page = local.hub.catalog.children(channel.id, hash.as_ref(), from, PAGE).await?;
+            let page = local.hub.catalog.listing(channel.id, hash.as_ref(), from, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some((last.filename.clone(), last.hash.clone()));
-            let shown = local.hub.catalog.shown_names(channel.id, &page).await?;
-            let folders = page.iter().zip(&shown).filter(|(a, _)| recursive && a.is_dir);
-            below.extend(folders.map(|(a, name)| (Some(a.hash.clone()), format!("{path}/{name}"))));
-            if !send(events, described(local, channel, &path, page).await?).await {
+            let folders = page.iter().filter(|entry| recursive && entry.is_dir);
+            below.extend(folders.map(|a| (Some(a.hash.clone()), format!("{path}/{}", a.shown))));
+            let underway = underway(local);
+            let told = page.into_iter().map(|listed| entry(listed, &path, &underway)).collect();
+            if !send(events, told).await {
                 return Ok(());
             }
         }
@@ -132,7 +133,7 @@ async fn send(events: &mpsc::Sender<Entry>, entries: Vec<Entry>) -> bool {
     true
 }
 
-/// Entries of one folder as they are told: with what is here of each.
+/// Entries as they are told: with what is here of each.
 pub(super) async fn described(
     local: &Local,
     channel: &Channel,
@@ -141,43 +142,41 @@ pub(super) async fn described(
 ) -> Result<Vec<Entry>, Failure> {
     let mut contents = local.hub.catalog.contents_of(channel.id, &rows).await?;
     let shown = local.hub.catalog.shown_names(channel.id, &rows).await?;
-    let underway: HashMap<i64, u64> = local
-        .receiver
-        .iter()
-        .flat_map(|r| r.progress())
-        .map(|file| (file.wanted, file.held))
-        .collect();
-    Ok(rows
-        .into_iter()
-        .zip(shown)
-        .map(|(row, name)| {
-            let contents = contents.remove(&row.hash).unwrap_or_default();
-            let content = contents.into_iter().find(|data| data.role == Role::File);
-            entry(row, format!("{parent}/{name}"), content, &underway)
-        })
-        .collect())
+    let underway = underway(local);
+    let told = rows.into_iter().zip(shown).map(|(row, name)| {
+        let contents = contents.remove(&row.hash).unwrap_or_default();
+        let content = contents.into_iter().find(|data| data.role == Role::File);
+        entry(Listed::of(row, name, content), parent, &underway)
+    });
+    Ok(told.collect())
 }
 
-fn entry(row: Attach, path: String, content: Option<Data>, underway: &HashMap<i64, u64>) -> Entry {
-    let (state, held) = match content.as_ref().map(|data| data.state) {
-        _ if row.is_dir => (EntryState::Present, 0),
-        Some(DataState::Present) => (EntryState::Present, row.filesize),
-        Some(DataState::Failed) => (EntryState::Failed, 0),
-        _ => {
-            let held = content.as_ref().and_then(|data| underway.get(&data.id));
-            (EntryState::Wanted, held.copied().unwrap_or(0))
+/// Bytes held of each content in hand.
+fn underway(local: &Local) -> HashMap<i64, u64> {
+    let files = local.receiver.iter().flat_map(|receiver| receiver.progress());
+    files.map(|file| (file.wanted, file.held)).collect()
+}
+
+fn entry(listed: Listed, parent: &str, underway: &HashMap<i64, u64>) -> Entry {
+    let (state, held) = match listed.content {
+        _ if listed.is_dir => (EntryState::Present, 0),
+        Some((_, DataState::Present)) => (EntryState::Present, listed.filesize),
+        Some((_, DataState::Failed)) => (EntryState::Failed, 0),
+        content => {
+            let held = content.and_then(|(id, _)| underway.get(&id).copied());
+            (EntryState::Wanted, held.unwrap_or(0))
         }
     };
     Entry {
-        path,
-        hash: row.hash.to_string(),
-        folder: row.is_dir,
-        size: row.filesize,
+        path: format!("{parent}/{}", listed.shown),
+        hash: listed.hash.to_string(),
+        folder: listed.is_dir,
+        size: listed.filesize,
         held,
         state,
-        reason: content.and_then(|data| data.error),
-        mime: row.filetype,
-        edited: row.edited,
-        revision: row.revision,
+        reason: listed.error,
+        mime: listed.filetype,
+        edited: listed.edited,
+        revision: listed.revision,
     }
 }

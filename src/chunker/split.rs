@@ -18,7 +18,7 @@ use zotferry_protocol::merkle;
 use super::source::{FileSource, ReadSource, Source};
 use super::staging::{Staging, Store};
 use super::{ChunkerError, Result};
-use crate::storage::Storage;
+use crate::storage::{PartialKey, SMALL, Storage, Taking};
 
 /// A source that has become content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +95,36 @@ impl<'s> SmallBatch<'s> {
         }
     }
 
+    /// As [`SmallBatch::add_file`], without writing the bytes once more where the storage can take the file
+    /// so (`true`). Small ones are always copied.
+    ///
+    /// # Errors
+    /// As [`store_file`]; [`ChunkerError::Source`] when a linked file was changed meanwhile.
+    pub fn take_file(&mut self, source: &File, how: Taking) -> Result<(Stored, bool)> {
+        let before = seen(source)?;
+        if before.len() <= SMALL as u64 {
+            return Ok((self.add_file(source)?, false));
+        }
+        let Some(partial) = self.storage.take(&PartialKey::staging(), source, how)? else {
+            return Ok((self.add_file(source)?, false));
+        };
+        let mut staging = Staging::of(Store::Lent(self.storage), partial)?;
+        let stored = staging.read_back().and_then(|()| {
+            let after = seen(source)?;
+            let same =
+                before.len() == after.len() && before.modified().ok() == after.modified().ok();
+            if how == Taking::Link && !same {
+                let changed = std::io::Error::other("it was changed while it was read");
+                return Err(ChunkerError::Source(changed));
+            }
+            staging.finish()
+        });
+        if stored.is_err() {
+            staging.discard();
+        }
+        Ok((stored?, true))
+    }
+
     /// Takes the whole bytes of a content of at most 1 MiB; durable after the next flush.
     ///
     /// # Errors
@@ -121,6 +151,10 @@ impl<'s> SmallBatch<'s> {
         }
         Ok(())
     }
+}
+
+fn seen(source: &File) -> Result<std::fs::Metadata> {
+    source.metadata().map_err(ChunkerError::Source)
 }
 
 /// What is known of a source before it is read.

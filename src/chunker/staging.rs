@@ -60,6 +60,18 @@ impl<'s> Staging<'s> {
         Ok(Self { storage, partial, sparse, at: 0, cutter })
     }
 
+    /// A staging file that has all its bytes, and is hashed by [`Self::read_back`].
+    pub(super) fn of(storage: Store<'s>, partial: Arc<dyn Partial>) -> Result<Self> {
+        let at = partial.size();
+        let cutter = Cutter::new(storage.clone(), Manifest::of(at)?.chunk_size());
+        Ok(Self { storage, partial, sparse: true, at, cutter })
+    }
+
+    /// Hashes what is in it.
+    pub(super) fn read_back(&mut self) -> Result<()> {
+        self.cut_again(self.cutter.chunk_size())
+    }
+
     /// Bytes that have come.
     pub(super) fn len(&self) -> u64 {
         self.at
@@ -161,7 +173,9 @@ impl<'s> Staging<'s> {
         let mut buffer = vec![0; READ];
         let mut at = 0;
         while at < self.at {
-            match self.partial.read_at(at, &mut buffer)? {
+            // Not beyond: a file that is linked may grow meanwhile.
+            let want = usize::try_from(self.at - at).unwrap_or(READ).min(READ);
+            match self.partial.read_at(at, &mut buffer[..want])? {
                 0 => return Err(StorageError::Damaged("a staging file").into()),
                 len => {
                     self.cutter.data(&buffer[..len])?;

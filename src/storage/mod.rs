@@ -72,6 +72,15 @@ impl FromStr for PartialKey {
     }
 }
 
+/// How the bytes of a file of this machine come in without being written once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taking {
+    /// As a reflink: both share blocks until somebody writes to one of them, so that it is a copy.
+    Share,
+    /// As a hard link: it is the file itself, and who writes to it changes what is kept.
+    Link,
+}
+
 /// Where content is kept, addressed by its Merkle root: the root determines the bytes.
 pub trait Storage: Send + Sync + 'static {
     /// Whether anything can still be made durable here. After a failed sync of a folder or a table
@@ -101,6 +110,19 @@ pub trait Storage: Send + Sync + 'static {
     /// # Errors
     /// [`StorageError::Busy`] while the partial file is open elsewhere.
     fn partial(&self, key: &PartialKey, size: u64) -> Result<Arc<dyn Partial>>;
+
+    /// A partial file that has all bytes of a file of this machine, without writing them once more. `None`
+    /// where that cannot be done: on another file system, on one that knows no reflinks, or in memory.
+    /// What is linked can only be read, synced, committed and discarded.
+    fn take(
+        &self,
+        key: &PartialKey,
+        source: &File,
+        how: Taking,
+    ) -> Result<Option<Arc<dyn Partial>>> {
+        let _ = (key, source, how);
+        Ok(None)
+    }
 
     /// Every partial file that is here.
     fn partials(&self) -> Result<Vec<PartialKey>>;

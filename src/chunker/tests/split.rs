@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use super::*;
 use crate::chunker::{ChunkerError, SmallBatch, Stored, store_file, store_reader};
-use crate::storage::StorageError;
+use crate::storage::{StorageError, Taking};
 
 fn file_of(bytes: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
@@ -244,4 +244,29 @@ fn a_failed_flush_can_be_repeated() {
     storage.set_capacity(None);
     batch.flush().unwrap();
     assert!(storage.contains(&stored.root).unwrap());
+}
+
+/// FILE-5: a file that is taken without being written again has the root, digests and bytes of its source,
+/// in every backend, whether that can take it so or not.
+#[test]
+fn a_file_that_is_taken_is_what_would_be_read() {
+    each(|storage| {
+        let dir = tempfile::tempdir().unwrap();
+        for (seed, len) in (50..).zip(SIZES.into_iter().chain([33 * CHUNK])) {
+            let bytes = noise(seed, len);
+            let path = dir.path().join(format!("{len}"));
+            std::fs::write(&path, &bytes).unwrap();
+            for how in [Taking::Share, Taking::Link] {
+                let mut batch = SmallBatch::new(storage);
+                let (stored, _) = batch.take_file(&File::open(&path).unwrap(), how).unwrap();
+                batch.flush().unwrap();
+                assert_eq!(stored, expected(&bytes), "{len} bytes, {how:?}");
+                assert!(content(storage, &stored.root) == bytes, "{len} bytes, {how:?}");
+                let page = (stored.chunks > 1).then(|| leaves(&bytes));
+                assert_eq!(storage.digests(&stored.root, 0).unwrap(), page);
+                storage.remove(&stored.root).unwrap();
+            }
+        }
+        assert!(storage.partials().unwrap().is_empty());
+    });
 }

@@ -5,7 +5,7 @@
 //! Invariant: a symbolic link is never followed (Invariant 9); folders are made 0700, files 0600.
 
 use std::fs::{DirBuilder, File};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -77,6 +77,37 @@ impl Folder {
         fs::openat(&self.0, name, flags, FILE)
             .map(File::from)
             .map_err(StorageError::errno("creating a file"))
+    }
+
+    /// A second name for an open file; false when the system does not give it one here. It is the file that
+    /// was opened, whatever its path is by now.
+    pub(super) fn link(&self, source: &File, name: &str) -> Result<bool> {
+        let path = format!("/proc/self/fd/{}", source.as_raw_fd());
+        match fs::linkat(fs::CWD, path, &self.0, name, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) => Ok(true),
+            Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::IO)) => {
+                Err(StorageError::errno("linking a file")(errno))
+            }
+            // Another file system, one without links, or a file that is not ours to link.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// A new file that shares its blocks with an open one; `None` where the file system cannot.
+    pub(super) fn reflink(&self, source: &File, name: &str) -> Result<Option<File>> {
+        let file = self.create(name)?;
+        match fs::ioctl_ficlone(&file, source) {
+            Ok(()) => Ok(Some(file)),
+            Err(errno) => {
+                self.unlink(name)?;
+                match errno {
+                    Errno::NOSPC | Errno::DQUOT | Errno::IO => {
+                        Err(StorageError::errno("sharing a file")(errno))
+                    }
+                    _ => Ok(None),
+                }
+            }
+        }
     }
 
     fn file(&self, name: &str, flags: OFlags) -> Result<Option<File>> {

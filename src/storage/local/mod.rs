@@ -31,7 +31,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zotferry_protocol::ids::Digest;
 
-use super::{Content, Partial, PartialKey, Result, SMALL, Storage, StorageError};
+use super::{Content, Partial, PartialKey, Result, SMALL, Storage, StorageError, Taking};
 use content::FileContent;
 use folder::Folder;
 use partial::LocalPartial;
@@ -111,6 +111,16 @@ impl Storage for LocalStorage {
 
     fn partial(&self, key: &PartialKey, size: u64) -> Result<Arc<dyn Partial>> {
         Ok(Arc::new(LocalPartial::begin(&self.tree, *key, size)?))
+    }
+
+    fn take(
+        &self,
+        key: &PartialKey,
+        source: &File,
+        how: Taking,
+    ) -> Result<Option<Arc<dyn Partial>>> {
+        let taken = LocalPartial::take(&self.tree, *key, source, how)?;
+        Ok(taken.map(|partial| Arc::new(partial) as Arc<dyn Partial>))
     }
 
     fn partials(&self) -> Result<Vec<PartialKey>> {

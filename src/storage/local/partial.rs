@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use zotferry_protocol::ids::Digest;
 
 use super::super::phase::Phase;
-use super::super::{Content, Partial, PartialKey, Result, StorageError, within};
+use super::super::{Content, Partial, PartialKey, Result, StorageError, Taking, within};
 use super::folder::sync_failed;
 use super::tree::Tree;
 
@@ -68,16 +68,41 @@ impl LocalPartial {
         }
         let existed = found.is_some();
         let file = found.map_or_else(|| tree.create_partial(&name), Ok)?;
-        Ok(Self {
+        Ok(Self::of(tree, key, file, size, existed))
+    }
+
+    /// Locks the key, then makes the file a reflink or a hard link of another one, if that can be done.
+    pub(super) fn take(
+        tree: &Arc<Tree>,
+        key: PartialKey,
+        source: &File,
+        how: Taking,
+    ) -> Result<Option<Self>> {
+        tree.lock(key)?;
+        let taken = tree.take_partial(&key.to_string(), source, how).and_then(|file| match file {
+            None => Ok(None),
+            Some(file) => length(&file).map(|size| Some((file, size))),
+        });
+        match taken {
+            Ok(Some((file, size))) => Ok(Some(Self::of(Arc::clone(tree), key, file, size, false))),
+            other => {
+                tree.unlock(&key);
+                other.map(|_| None)
+            }
+        }
+    }
+
+    fn of(tree: Arc<Tree>, key: PartialKey, file: File, size: u64, existed: bool) -> Self {
+        Self {
             tree,
             key,
-            name,
+            name: key.to_string(),
             file,
             size: AtomicU64::new(size),
             existed,
             phase: RwLock::new(Phase::Open),
             syncing: Mutex::default(),
-        })
+        }
     }
 
     /// Leave to write; held while writing.

@@ -11,7 +11,7 @@ use tempfile::{TempDir, tempdir};
 use zotferry_protocol::ids::Digest;
 use zotferry_protocol::merkle;
 
-use super::super::{PartialKey, SMALL, Storage, StorageError};
+use super::super::{PartialKey, SMALL, Storage, StorageError, Taking};
 use super::LocalStorage;
 
 fn item(seed: u8, len: usize) -> (Digest, Bytes) {
@@ -308,4 +308,72 @@ fn threads_share_the_storage() {
             });
         }
     });
+}
+
+/// A file that is linked is its own content: one file with two names, which nobody can write to by the
+/// storage's means, and which loses only the storage's name again.
+#[test]
+fn a_linked_file_is_content_and_stays_itself() {
+    let (dir, storage) = opened();
+    let (root, bytes) = item(7, SMALL + 1);
+    let path = dir.path().join("photo.jpg");
+    fs::write(&path, &bytes).unwrap();
+    let take = || {
+        let source = fs::File::open(&path).unwrap();
+        storage.take(&PartialKey::staging(), &source, Taking::Link).unwrap().unwrap()
+    };
+    let partial = take();
+    assert_eq!((partial.size(), partial.existed()), (bytes.len() as u64, false));
+    assert!(partial.write_at(0, &[Bytes::from_static(b"x")]).is_err());
+    assert!(partial.resize(1).is_err());
+    partial.discard().unwrap();
+    drop(partial);
+    assert!(fs::read(&path).unwrap() == bytes);
+    assert!(storage.partials().unwrap().is_empty());
+
+    take().commit(&root).unwrap();
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    assert_eq!(inode(&place(dir.path(), &root)), inode(&path));
+    storage.remove(&root).unwrap();
+    assert!(fs::read(&path).unwrap() == bytes);
+    assert_eq!(fs::metadata(&path).unwrap().nlink(), 1);
+}
+
+/// What was opened is linked, whatever its path leads to by then; what cannot be linked or shared leaves
+/// nothing behind.
+#[test]
+fn what_cannot_be_taken_leaves_nothing() {
+    let (dir, storage) = opened();
+    let path = dir.path().join("photo.jpg");
+    fs::write(&path, "what was opened").unwrap();
+    let source = fs::File::open(&path).unwrap();
+    fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+    fs::write(&path, "another").unwrap();
+    let taken = storage.take(&PartialKey::staging(), &source, Taking::Link).unwrap().unwrap();
+    let mut read = [0; 15];
+    taken.read_at(0, &mut read).unwrap();
+    assert_eq!(&read, b"what was opened");
+    taken.discard().unwrap();
+
+    let proc = fs::File::open("/proc/self/status").unwrap();
+    for how in [Taking::Link, Taking::Share] {
+        assert!(storage.take(&PartialKey::staging(), &proc, how).unwrap().is_none(), "{how:?}");
+    }
+    assert!(storage.partials().unwrap().is_empty());
+}
+
+/// Where the file system shares blocks, what is taken is a copy: writing to the source does not change it.
+#[test]
+fn what_is_shared_is_a_copy() {
+    let (dir, storage) = opened();
+    let path = dir.path().join("photo.jpg");
+    let (root, bytes) = item(8, SMALL + 1);
+    fs::write(&path, &bytes).unwrap();
+    let source = fs::File::open(&path).unwrap();
+    if let Some(taken) = storage.take(&PartialKey::staging(), &source, Taking::Share).unwrap() {
+        fs::write(&path, "changed").unwrap();
+        taken.commit(&root).unwrap();
+        assert!(fs::read(place(dir.path(), &root)).unwrap() == bytes);
+    }
+    assert!(storage.partials().unwrap().is_empty());
 }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use zotferry_protocol::ids::Digest;
 
-use super::super::{PartialKey, Result, StorageError};
+use super::super::{PartialKey, Result, StorageError, Taking};
 use super::folder::Folder;
 
 /// The open folders of a storage.
@@ -101,6 +101,22 @@ impl Tree {
     /// Begins a partial file.
     pub(super) fn create_partial(&self, name: &str) -> Result<std::fs::File> {
         self.partials.put(|| self.partial.create(name))
+    }
+
+    /// A partial file made of another file, if the file system can; a linked one is open for reading only.
+    pub(super) fn take_partial(
+        &self,
+        name: &str,
+        source: &std::fs::File,
+        how: Taking,
+    ) -> Result<Option<std::fs::File>> {
+        self.partials.put(|| match how {
+            Taking::Share => self.partial.reflink(source, name),
+            Taking::Link => match self.partial.link(source, name)? {
+                true => self.partial.read(name),
+                false => Ok(None),
+            },
+        })
     }
 
     /// Makes the names of all partial files durable; costs nothing when they are.

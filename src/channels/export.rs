@@ -135,6 +135,12 @@ pub fn is_plain(file: &[u8]) -> bool {
     !sealed::is_sealed(file) && file.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
 }
 
+/// What of a file whose key lies open makes the identity: an export of Hubzilla has much more in it, and may be
+/// larger than a hub takes.
+pub fn essence(file: &[u8]) -> Result<Zeroizing<Vec<u8>>, ExportError> {
+    hubzilla::essence(file)
+}
+
 /// The identity in a file; a file whose key lies open needs none.
 pub fn open(file: &[u8], key: Option<&SealKey>) -> Result<Opened, ExportError> {
     if file.len() > sealed::MAX_FILE {

@@ -5,7 +5,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use zeroize::Zeroizing;
 use zotferry_protocol::identity::{BaseUrl, PublicKey, portable_id};
 
@@ -16,14 +17,14 @@ use crate::keys::PrivateKey;
 /// Hubs of one channel that are kept.
 const MAX_HUBS: usize = 64;
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Export {
     channel: Channel,
     #[serde(default)]
     hubloc: Vec<Hubloc>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Channel {
     channel_address: String,
     channel_guid: String,
@@ -33,16 +34,38 @@ struct Channel {
     channel_prvkey: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Hubloc {
     hubloc_url: String,
     hubloc_sitekey: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hubloc_hash: Option<String>,
+    /// 0 or 1, as a number or as text.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    hubloc_deleted: Value,
+}
+
+/// What of an export makes the identity. The rest of it, connections above all, is not this program's, and may
+/// be many times larger.
+pub(super) fn essence(file: &[u8]) -> Result<Zeroizing<Vec<u8>>, ExportError> {
+    let mut export = read(file)?;
+    export.hubloc.truncate(MAX_HUBS);
+    let bytes = serde_json::to_vec(&export).map(Zeroizing::new);
+    drop(Zeroizing::new(export.channel.channel_prvkey));
+    bytes.map_err(|e| ExportError::Content(e.to_string()))
+}
+
+fn read(file: &[u8]) -> Result<Export, ExportError> {
+    let mut export: Export = serde_json::from_slice(file)
+        .map_err(|e| ExportError::Content(format!("not a Hubzilla identity: {e}")))?;
+    let id = &export.channel.channel_hash;
+    export.hubloc.retain(|hub| hub.is_of(id));
+    Ok(export)
 }
 
 /// Reads an export and checks that everything in it belongs together.
 pub(super) fn open(file: &[u8]) -> Result<Opened, ExportError> {
-    let export: Export = serde_json::from_slice(file)
-        .map_err(|e| ExportError::Content(format!("not a Hubzilla identity: {e}")))?;
+    let export = read(file)?;
     let channel = export.channel;
     let secret = Zeroizing::new(channel.channel_prvkey);
     let key = PrivateKey::from_pem(&secret)?;
@@ -63,6 +86,14 @@ pub(super) fn open(file: &[u8]) -> Result<Opened, ExportError> {
     let (rotations, locations) = (Vec::new(), Vec::new());
     let identity = Identity { guid: channel.channel_guid, nick, key, rotations, locations };
     Ok(Opened { identity, foreign, plain: true })
+}
+
+impl Hubloc {
+    /// Whether the channel lives there still.
+    fn is_of(&self, channel: &str) -> bool {
+        let deleted = self.hubloc_deleted == 1 || self.hubloc_deleted == "1";
+        !deleted && self.hubloc_hash.as_ref().is_none_or(|hash| hash == channel)
+    }
 }
 
 /// Zot writes `sha256.<base64url>`, the signature over the guid's text.
@@ -121,5 +152,44 @@ mod tests {
             let Err(error) = changed(from, to) else { panic!("{from} was changed") };
             assert!(error.to_string().contains(says), "{error}");
         }
+    }
+
+    /// The key is the one in the file, bit by bit.
+    #[test]
+    fn the_key_is_the_one_in_the_file() {
+        let export: Value = serde_json::from_str(ALICE).expect("JSON");
+        let key = open(ALICE.as_bytes()).expect("opens").identity.key;
+        assert_eq!(key.to_pem().expect("a PEM").as_str(), export["channel"]["channel_prvkey"]);
+        assert_eq!(key.public().pem(), export["channel"]["channel_pubkey"]);
+    }
+
+    /// What is left out makes no difference; hubs that the channel has left, or that are another's, are none.
+    #[test]
+    fn the_essence_of_an_export_is_the_same_channel() {
+        let mut export: Value = serde_json::from_str(ALICE).expect("JSON");
+        let hub = export["hubloc"][0].clone();
+        for (name, value) in [
+            ("hubloc_deleted", serde_json::json!(1)),
+            ("hubloc_deleted", serde_json::json!("1")),
+            ("hubloc_hash", serde_json::json!("another channel's")),
+        ] {
+            let mut other = hub.clone();
+            other[name] = value;
+            other["hubloc_url"] = "https://elsewhere.test".into();
+            export["hubloc"].as_array_mut().expect("a list").push(other);
+        }
+        export["abook"] = serde_json::json!(["x".repeat(2 << 20)]);
+        let file = serde_json::to_vec(&export).expect("JSON");
+        let essence = essence(&file).expect("an export");
+        assert!(essence.len() < 16 << 10, "{} bytes", essence.len());
+        for file in [&file, &*essence] {
+            let opened = open(file).expect("opens");
+            let urls: Vec<&str> = opened.foreign.iter().map(|hub| hub.url.as_str()).collect();
+            assert_eq!(
+                (opened.identity.nick.as_str(), urls),
+                ("alice", vec!["https://hub-a.test"])
+            );
+        }
+        assert!(super::essence(b"{\"channel\": {}}").is_err());
     }
 }

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use zotferry::channels::SealKey;
-use zotferry::channels::export::{ExportError, is_plain};
+use zotferry::channels::export::{ExportError, essence, is_plain};
 use zotferry::local::{
     self,
     client::{Client, ClientError},
@@ -195,15 +195,14 @@ impl Import {
     }
 
     async fn ask(&self, client: &Client, file: &[u8]) -> Result<Imported, Failure> {
-        let key = match is_plain(file) {
-            true => None,
+        let failed = |error: ExportError| ClientError::from(local::Failure::from(error));
+        let (key, file) = match is_plain(file) {
+            true => (None, STANDARD.encode(essence(file).map_err(failed)?)),
             false => {
                 let key = SealKey::of(file, &self.passphrase.recall()?);
-                let failed = |error| local::Failure::from(ExportError::from(error));
-                Some(key.map_err(|error| ClientError::from(failed(error)))?)
+                (Some(key.map_err(|error| failed(error.into()))?), STANDARD.encode(file))
             }
         };
-        let file = STANDARD.encode(file);
         Ok(client.ask(&ImportChannel { file, key, nick: self.nick.clone() }).await?)
     }
 }

@@ -91,6 +91,15 @@ fn a_hubzilla_export_is_taken_with_a_warning() {
     let clone = &status["channels"][0]["clones"][0];
     assert_eq!(clone["url"], "https://hub-a.test");
     assert_eq!(clone["state"], "foreign");
+    // The same channel with the same key, as it was in the file.
+    let export: serde_json::Value = serde_json::from_slice(file).expect("JSON");
+    let list = home.run(0, &["--dir", "hub", "channel", "list", "--json"]).json();
+    assert_eq!(list[0]["id"], export["channel"]["channel_hash"]);
+    assert_eq!(list[0]["guid"], export["channel"]["channel_guid"]);
+    let keys = std::fs::read_dir(home.path("hub/keys")).expect("read");
+    let keys: Vec<String> =
+        keys.filter_map(|key| std::fs::read_to_string(key.expect("read").path()).ok()).collect();
+    assert!(keys.iter().any(|key| export["channel"]["channel_prvkey"] == key.as_str()));
 }
 
 /// Names that cannot be are refused, as are channels that are not there.
@@ -142,4 +151,20 @@ fn a_channel_leaves_a_hub() {
     home.run(0, &["--dir", "hub", "clone", "leave", "alice", "--remove-files"]);
     assert_eq!(home.run(0, &["--dir", "hub", "channel", "list"]).out, "");
     home.run(4, &["--dir", "hub", "clone", "ls", "alice"]);
+}
+
+/// An export of a channel with thousands of connections is many megabytes; the identity in it is small.
+#[test]
+fn a_large_hubzilla_export_is_taken() {
+    let home = Home::new();
+    home.init("hub");
+    let file = include_bytes!("../fixtures/hubzilla-identity.json");
+    let mut export: serde_json::Value = serde_json::from_slice(file).expect("JSON");
+    export["abook"] = vec!["a connection".repeat(100); 8000].into();
+    write(&home.path("alice.json"), &serde_json::to_vec(&export).expect("JSON"));
+    home.run(0, &["--dir", "hub", "channel", "import", "alice.json"]);
+    let wrong = br#"{"channel": {"channel_address": "alice"}}"#;
+    write(&home.path("wrong.json"), wrong);
+    let refused = home.run(5, &["--dir", "hub", "channel", "import", "wrong.json"]);
+    assert!(refused.err.contains("wrong.json: "), "{}", refused.err);
 }

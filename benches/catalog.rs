@@ -209,6 +209,7 @@ fn put(number: u64) -> LocalPut {
         picture: None,
         mtime: Some(Millis(1_800_000_000_000)),
         executable: Some(false),
+        dated: None,
     }
 }
 

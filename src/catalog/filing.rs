@@ -81,6 +81,18 @@ impl Tree {
         Ok(())
     }
 
+    /// The file or folder that a put of its kind finds in its place.
+    pub(super) fn standing(&self, put: &LocalPut) -> Option<&Attach> {
+        let above =
+            |at: Option<ResourceId>, name: &String| Some(Some(self.folder(at.as_ref(), name)?));
+        let folder = put.folders.iter().try_fold(None, above)?;
+        let found = match put.content {
+            None => self.folder(folder.as_ref(), &put.name),
+            Some(_) => self.file(folder.as_ref(), &put.name),
+        };
+        self.rows.get(&found?)
+    }
+
     fn add(&mut self, row: Attach) {
         let bearers = self.names.entry((row.folder.clone(), row.filename.clone())).or_default();
         let bearer = if row.is_dir { &mut bearers.folder } else { &mut bearers.file };
@@ -170,7 +182,7 @@ impl<'a> Filing<'a> {
         for name in &put.folders {
             folder = Some(match self.tree.folder(folder.as_ref(), name) {
                 Some(found) => found,
-                None => self.make_folder(folder, name, op)?,
+                None => self.make_folder(folder, name, op, None)?,
             });
         }
         match &put.content {
@@ -207,7 +219,7 @@ impl<'a> Filing<'a> {
         if let Some(hash) = self.tree.folder(folder.as_ref(), &put.name) {
             return Ok(Filed { hash, change: Change::Unchanged });
         }
-        let hash = self.make_folder(folder, &put.name, op)?;
+        let hash = self.make_folder(folder, &put.name, op, Some(put))?;
         let seq = self.next_seq();
         self.row(&hash).seq = Some(seq);
         Ok(Filed { hash, change: Change::Created })
@@ -258,6 +270,7 @@ impl<'a> Filing<'a> {
             seq: Some(seq),
             ..self.blank(&put.name, folder, &version, op)
         };
+        date(&mut row, put);
         if let Some(picture) = &put.picture {
             row.photos = photos::kept(&photos::plain_rows(&row.hash, picture, content.size));
         }
@@ -269,9 +282,14 @@ impl<'a> Filing<'a> {
         folder: Option<ResourceId>,
         name: &str,
         op: OpId,
+        put: Option<&LocalPut>,
     ) -> Result<ResourceId, CatalogError> {
         let version = self.author.version(None, &mut self.hlc)?;
-        let row = Attach { is_dir: true, ..self.blank(name, folder, &version, op) };
+        let mut row = Attach { is_dir: true, ..self.blank(name, folder, &version, op) };
+        if let Some(put) = put.filter(|put| put.dated.is_some()) {
+            date(&mut row, put);
+            row.mtime = put.mtime;
+        }
         Ok(self.insert(row))
     }
 
@@ -286,7 +304,7 @@ impl<'a> Filing<'a> {
         let previous = seen_content(&self.tree.rows[hash])?;
         let version = self.author.version(previous.as_ref(), &mut self.hlc)?;
         let seq = self.next_seq();
-        let edited = self.batch.date.clone();
+        let edited = put.dated.as_ref().unwrap_or(&self.batch.date).clone();
         let row = self.row(hash);
         row.filetype.clone_from(&put.filetype);
         row.filesize = content.size;
@@ -335,5 +353,13 @@ impl<'a> Filing<'a> {
     fn next_seq(&mut self) -> u64 {
         self.seq += 1;
         self.seq
+    }
+}
+
+/// The dates of what is new are those of its source, where the put says them.
+fn date(row: &mut Attach, put: &LocalPut) {
+    if let Some(dated) = &put.dated {
+        row.created.clone_from(dated);
+        row.edited.clone_from(dated);
     }
 }

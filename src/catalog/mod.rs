@@ -22,7 +22,7 @@
 //! | `data.rs`, `wanted.rs`, `arrived.rs`, `serve.rs` | contents: rows, what to fetch, what came or was given up, what may be served |
 //! | `sources.rs` | whom to ask for what is wanted |
 //! | `put.rs`, `filing.rs` | local puts, many to a transaction |
-//! | `edit/` | other local edits: make, move, copy, remove, describe |
+//! | `edit/` | other local edits: make, move, copy, remove, describe; entries brought from other hub software |
 //! | `places.rs` | what is derived: where folders lie, which removed ones come back |
 //! | `passwords.rs`, `properties.rs` | app passwords and dead properties, for WebDAV |
 //! | `item.rs`, `news.rs` | posts, comments and likes on entries; what the hook has not been told |
@@ -87,7 +87,7 @@ pub use channels::{Channel, NewChannel};
 pub use columns::VersionBytes;
 pub use compared::{Compared, Comparison};
 pub use data::{Data, DataState, Source};
-pub use edit::{EditError, ItemsFiled, Maker, MetaChange, Renamed, RoleContent};
+pub use edit::{Became, Brought, EditError, ItemsFiled, Maker, MetaChange, Renamed, RoleContent};
 pub use error::CatalogError;
 pub use hub::LastStop;
 pub use item::{Item, Named};

@@ -91,6 +91,9 @@ pub struct LocalPut {
     pub mtime: Option<Millis>,
     /// Whether its source is executable.
     pub executable: Option<bool>,
+    /// When it was made and edited, as `YYYY-MM-DD HH:MM:SS`, UTC, where that is not the time of the put. A
+    /// folder that is dated has its modification time, too.
+    pub dated: Option<String>,
 }
 
 /// The bytes of a put.
@@ -154,6 +157,16 @@ pub enum Clash {
 }
 
 impl Catalog {
+    /// What stands where each put would go, as a put finds it: a file for a file, a folder for a folder.
+    pub async fn standing(
+        &self,
+        channel: ChannelNo,
+        puts: &[LocalPut],
+    ) -> Result<Vec<Option<Attach>>, CatalogError> {
+        let tree = Tree::load(&mut *self.reader().await?, channel, puts).await?;
+        Ok(puts.iter().map(|put| tree.standing(put).cloned()).collect())
+    }
+
     /// Enters a batch: one answer per put, in order. All of it, or (on an error) nothing.
     pub async fn local_put(
         &self,
@@ -210,18 +223,18 @@ fn new_data<'a>(content: &'a Content<'_>) -> NewData<'a> {
 }
 
 /// What another clone announced and a person here put: it has arrived, and the others hear so.
-async fn arrive_at_last(
+pub(super) async fn arrive_at_last(
     tx: &mut SqliteConnection,
     channel: ChannelNo,
     contents: &[NewData<'_>],
 ) -> Result<(), CatalogError> {
     let awaited: Vec<i64> = sqlx::query_scalar(
         "SELECT d.id FROM json_each(?2) j CROSS JOIN data d
-         WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role = 'file'
-           AND d.root = unhex(j.value ->> 1) AND d.state IN ('wanted', 'failed')",
+         WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role = j.value ->> 1
+           AND d.root = unhex(j.value ->> 2) AND d.state IN ('wanted', 'failed')",
     )
     .bind(channel)
-    .bind(list(contents.iter().map(|content| (content.hash, Hex(&content.root.0)))))
+    .bind(list(contents.iter().map(|c| (c.hash, c.role.as_str(), Hex(&c.root.0)))))
     .fetch_all(&mut *tx)
     .await?;
     mark_present(tx, &awaited).await?;

@@ -246,6 +246,7 @@ pub(super) fn put(path: &[&str], n: u64, size: u64) -> LocalPut {
         picture: None,
         mtime: Some(Millis(7)),
         executable: Some(false),
+        dated: None,
     }
 }
 

@@ -13,8 +13,8 @@ use super::author::Here;
 use super::photo::looked_at;
 use super::put::date;
 use crate::catalog::{
-    Access, Attach, CatalogError, Channel, Clash, EditError, Filed, LocalContent, LocalPut, Maker,
-    MetaChange, PutBatch, Renamed,
+    Access, Attach, Became, Brought, CatalogError, Channel, Clash, EditError, Filed, LocalContent,
+    LocalPut, Maker, MetaChange, PutBatch, Renamed,
 };
 use crate::hub::Hub;
 
@@ -110,6 +110,16 @@ pub async fn set_meta(
     edited!(hub, channel, maker => hub.catalog.local_meta(path, &change, maker))
 }
 
+/// Enters entries under the ids that they had elsewhere; their bytes are durable already, and the caller
+/// holds `hub.storing` from before they were stored.
+pub async fn bring(
+    hub: &Arc<Hub>,
+    channel: &Channel,
+    brought: &[Brought],
+) -> Result<Vec<Became>, EditError> {
+    edited!(hub, channel, maker => hub.catalog.local_bring(brought, maker))
+}
+
 /// Gives a file content that is durable in storage: a new file in a folder that is there, or a new revision.
 /// The caller holds `hub.storing` from before the bytes were stored.
 pub async fn put_content(
@@ -171,6 +181,7 @@ pub(super) fn local_put(
         filetype,
         mtime: about.mtime,
         executable: about.executable,
+        dated: None,
         content,
     }
 }

@@ -25,6 +25,9 @@ use crate::translate::Home;
 /// Items entered in one transaction.
 const SOME: usize = 200;
 
+/// Why an item is skipped that has nothing to do with files.
+pub const ELSEWHERE: &str = "it refers to no file of the channel, nor to an item on one";
+
 /// What became of items that were handed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ItemsAdded {
@@ -124,8 +127,7 @@ async fn add_some(
     let (mut items, mut unchanged) = (Vec::new(), 0);
     for handed in &handed {
         let Some(resource) = places.get(&handed.mid) else {
-            let why = "it refers to no file of the channel, nor to an item on one";
-            skipped.push((handed.mid.clone(), why.to_owned()));
+            skipped.push((handed.mid.clone(), ELSEWHERE.to_owned()));
             continue;
         };
         let item = item(channel, from, handed, resource.clone());

@@ -3,13 +3,14 @@
 //! Owns: batches: bytes durable first, then the catalog, then the clones hear. Not here: walking.
 //! Spec: SYNC-3, FILE-5.
 
-use std::fs::File;
+use std::fs::Metadata;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::author::Here;
 use super::photo::looked_at;
@@ -19,7 +20,7 @@ use crate::catalog::{
 };
 use crate::chunker::{ChunkerError, SmallBatch};
 use crate::hub::{CallError, Hub};
-use crate::storage::Storage;
+use crate::storage::Taking;
 
 /// Files entered in one transaction.
 const BATCH: usize = 256;
@@ -57,6 +58,9 @@ pub enum PutEvent {
         size: u64,
         /// `created`, `replaced` or `unchanged`.
         change: String,
+        /// How a file's bytes came in, where that was a question.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        way: Option<Way>,
     },
     /// Something was not put.
     Skipped(Skipped),
@@ -70,62 +74,70 @@ pub async fn put(
     into: &[String],
     events: &mpsc::Sender<PutEvent>,
 ) -> Result<(), PutError> {
-    let (send, mut found) = mpsc::channel(BATCH);
     let into = into.to_vec();
-    let walking = tokio::task::spawn_blocking(move || {
+    let mut batches = Batches::begin(move |visit| {
         for path in &paths {
-            walk(path, &into, &mut |item| send.blocking_send(item).is_ok());
+            walk(path, &into, visit);
         }
     });
-    let mut batch: Vec<Found> = Vec::new();
-    while let Some(item) = found.recv().await {
-        match item {
-            Ok(file) => batch.push(file),
-            Err(skipped) => drop(events.send(PutEvent::Skipped(skipped)).await),
+    loop {
+        let batch = batches.next(events).await?;
+        if batch.is_empty() {
+            return Ok(());
         }
-        let bytes: u64 = batch.iter().map(|file| file.size).sum();
-        if batch.len() >= BATCH || bytes >= BATCH_BYTES {
-            put_batch(hub, channel, std::mem::take(&mut batch), events).await?;
+        let _until_named = hub.storing.read().await;
+        let kept = store(hub, batch, None, events).await?;
+        let puts = kept.iter().map(|kept| kept.put.clone()).collect();
+        let access = Access::owner(channel.portable_id.as_str());
+        let filed = enter(hub, channel, puts, access).await?;
+        for (kept, filed) in kept.iter().zip(filed) {
+            events.send(kept.event(&filed, None)).await.ok();
         }
     }
-    put_batch(hub, channel, batch, events).await?;
-    walking.await?;
-    Ok(())
 }
 
-/// Stores a batch's bytes, enters it in the catalog, and has the clones told.
-async fn put_batch(
-    hub: &Arc<Hub>,
-    channel: &Channel,
-    batch: Vec<Found>,
-    events: &mpsc::Sender<PutEvent>,
-) -> Result<(), PutError> {
-    if batch.is_empty() {
-        return Ok(());
+/// What a walk finds, in batches.
+pub(super) struct Batches {
+    found: mpsc::Receiver<Result<Found, Skipped>>,
+    walking: JoinHandle<()>,
+}
+
+/// Hears of what a walk finds; false ends the walk.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(Result<Found, Skipped>) -> bool;
+
+impl Batches {
+    /// Begins to walk, on a thread of its own.
+    pub(super) fn begin(walk: impl FnOnce(Visit<'_>) + Send + 'static) -> Self {
+        let (send, found) = mpsc::channel(BATCH);
+        let walking = tokio::task::spawn_blocking(move || {
+            walk(&mut |item| send.blocking_send(item).is_ok());
+        });
+        Self { found, walking }
     }
-    let _until_named = hub.storing.read().await;
-    let storage = Arc::clone(&hub.storage);
-    let (stored, skipped) = tokio::task::spawn_blocking(move || store(&*storage, batch)).await??;
-    for one in skipped {
-        events.send(PutEvent::Skipped(one)).await.ok();
+
+    /// The next ones; none after the last. What cannot be put is told.
+    pub(super) async fn next(
+        &mut self,
+        events: &mpsc::Sender<PutEvent>,
+    ) -> Result<Vec<Found>, PutError> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
+            match self.found.recv().await {
+                Some(Ok(file)) => {
+                    bytes += file.size;
+                    batch.push(file);
+                }
+                Some(Err(skipped)) => drop(events.send(PutEvent::Skipped(skipped)).await),
+                None => {
+                    if batch.is_empty() {
+                        (&mut self.walking).await?;
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(batch)
     }
-    let (files, puts): (Vec<Found>, Vec<LocalPut>) = stored.into_iter().unzip();
-    let access = Access::owner(channel.portable_id.as_str());
-    let filed = enter(hub, channel, puts, access).await?;
-    for (file, filed) in files.iter().zip(filed) {
-        let path = [&file.folders[..], std::slice::from_ref(&file.name)].concat().join("/");
-        let event = match filed {
-            Ok(filed) => PutEvent::Done {
-                path,
-                folder: file.is_folder,
-                size: if file.is_folder { 0 } else { file.size },
-                change: word(&filed.change),
-            },
-            Err(clash) => PutEvent::Skipped(Skipped { path, reason: clash.to_string() }),
-        };
-        events.send(event).await.ok();
-    }
-    Ok(())
 }
 
 /// Enters files and folders whose bytes are durable, and has the clones told. `hub.storing` is held
@@ -151,37 +163,106 @@ pub async fn enter(
     Ok(filed)
 }
 
-type Stored = (Vec<(Found, LocalPut)>, Vec<Skipped>);
+/// A file or folder whose bytes are durable.
+pub(super) struct Kept {
+    pub(super) file: Found,
+    pub(super) put: LocalPut,
+    /// How the bytes came in.
+    pub(super) way: Way,
+    /// The file as it was when it was opened.
+    pub(super) seen: Option<Metadata>,
+}
 
-/// Blocking: reads, hashes and stores; all of it is durable when it returns.
-fn store(storage: &dyn Storage, batch: Vec<Found>) -> Result<Stored, ChunkerError> {
-    let mut small = SmallBatch::new(storage);
-    let (mut stored, mut skipped) = (Vec::new(), Vec::new());
-    for mut file in batch {
-        if file.is_folder {
-            stored.push((file.clone(), put_of(&file, None)));
-            continue;
+/// How the bytes of a file came into the storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// They were written.
+    Copied,
+    /// The file system shares them.
+    Shared,
+    /// The file itself was linked.
+    Linked,
+    /// They are in the storage alone: the file is gone from where it was.
+    Moved,
+    /// They were here.
+    Here,
+}
+
+impl Kept {
+    /// What is told of it once it was entered.
+    pub(super) fn event(&self, filed: &Result<Filed, Clash>, way: Option<Way>) -> PutEvent {
+        let path = self.file.place();
+        match filed {
+            Ok(filed) => PutEvent::Done {
+                path,
+                folder: self.file.is_folder,
+                size: if self.file.is_folder { 0 } else { self.file.size },
+                change: word(&filed.change),
+                way: way.filter(|_| !self.file.is_folder),
+            },
+            Err(clash) => PutEvent::Skipped(Skipped { path, reason: clash.to_string() }),
         }
-        let source = match File::open(&file.path) {
-            Ok(source) => source,
-            Err(error) => {
-                let (path, reason) = (file.path.display().to_string(), error.to_string());
-                skipped.push(Skipped { path, reason });
-                continue;
-            }
-        };
-        let content = small.add_file(&source)?;
-        file.size = content.size;
-        let content = LocalContent {
-            root: content.root,
-            size: content.size,
-            digests: content.inline_digests,
-        };
-        let put = put_of(&file, Some(content));
-        stored.push((file, put));
     }
-    small.flush()?;
-    Ok((stored, skipped))
+}
+
+/// Reads, hashes and stores; all of it is durable when it returns. What cannot be read is told.
+pub(super) async fn store(
+    hub: &Arc<Hub>,
+    batch: Vec<Found>,
+    taking: Option<Taking>,
+    events: &mpsc::Sender<PutEvent>,
+) -> Result<Vec<Kept>, PutError> {
+    let storage = Arc::clone(&hub.storage);
+    let storing = move || {
+        let mut small = SmallBatch::new(&*storage);
+        let (mut kept, mut skipped) = (Vec::new(), Vec::new());
+        for file in batch {
+            let path = file.path.display().to_string();
+            match keep(&mut small, file, taking) {
+                Ok(one) => kept.push(one),
+                Err(ChunkerError::Source(error)) => {
+                    skipped.push(Skipped { path, reason: error.to_string() });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        small.flush()?;
+        Ok((kept, skipped))
+    };
+    let (kept, skipped) = tokio::task::spawn_blocking(storing).await??;
+    for one in skipped {
+        events.send(PutEvent::Skipped(one)).await.ok();
+    }
+    Ok(kept)
+}
+
+/// Blocking: one of a batch.
+fn keep(
+    small: &mut SmallBatch<'_>,
+    mut file: Found,
+    taking: Option<Taking>,
+) -> Result<Kept, ChunkerError> {
+    if file.is_folder {
+        let put = put_of(&file, None);
+        return Ok(Kept { file, put, way: Way::Here, seen: None });
+    }
+    let source = file.open().map_err(ChunkerError::Source)?;
+    let seen = source.metadata().map_err(ChunkerError::Source)?;
+    let (content, taken) = match taking {
+        None => (small.add_file(&source)?, false),
+        Some(how) => small.take_file(&source, how)?,
+    };
+    let way = match taking.filter(|_| taken) {
+        None => Way::Copied,
+        Some(Taking::Share) => Way::Shared,
+        Some(Taking::Link) => Way::Linked,
+    };
+    file.size = content.size;
+    let content =
+        LocalContent { root: content.root, size: content.size, digests: content.inline_digests };
+    let put = put_of(&file, Some(content));
+    Ok(Kept { file, put, way, seen: Some(seen) })
 }
 
 fn put_of(file: &Found, content: Option<LocalContent>) -> LocalPut {
@@ -202,6 +283,7 @@ pub fn local_put(folders: Vec<String>, name: &str, content: Option<LocalContent>
         picture: None,
         mtime: None,
         executable: None,
+        dated: None,
         content,
     }
 }

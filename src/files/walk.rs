@@ -4,11 +4,13 @@
 //! in silence.
 //! Spec: SYNC-6.
 
-use std::fs::{self, FileType};
+use std::fs::{self, File, FileType};
+use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use zotferry_protocol::ids::Millis;
 use zotferry_protocol::packets::is_name;
@@ -30,6 +32,24 @@ pub struct Found {
     pub mtime: Option<Millis>,
     /// Whether its owner may execute it.
     pub executable: bool,
+}
+
+impl Found {
+    /// Its path in the channel.
+    pub fn place(&self) -> String {
+        [&self.folders[..], std::slice::from_ref(&self.name)].concat().join("/")
+    }
+
+    /// Opens it for reading, if it is still a file: a link or a pipe that was put in its place meanwhile is
+    /// not followed and not waited for.
+    pub fn open(&self) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(&self.path, flags, Mode::empty())?);
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::other("it is no file any more")),
+        }
+    }
 }
 
 /// Something that was not put, and why.
@@ -56,6 +76,15 @@ pub fn walk(
             visit(Ok(found)) && below(path, &inside, visit)
         }
     }
+}
+
+/// Visits all that lies in the folder `path`, as [`walk`] does; `path` itself may be a symbolic link.
+pub fn walk_inside(
+    path: &Path,
+    folders: &[String],
+    visit: &mut dyn FnMut(Result<Found, Skipped>) -> bool,
+) -> bool {
+    below(path, folders, visit)
 }
 
 fn below(

@@ -34,7 +34,7 @@ pub use admit::{Caller, Denied};
 pub use chunk_request::Presentation;
 pub use clone_sync::merge_answer;
 pub(crate) use entry_request::pack;
-pub(crate) use rows::operation_of;
+pub(crate) use rows::{attach_of, operation_of};
 pub use serve::Pieces;
 pub use stream_request::{Ranged, Stream, StreamAsk, parse_range, pieces, stream};
 

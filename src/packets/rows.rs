@@ -83,7 +83,7 @@ fn row_of(row: &Attach) -> Result<AttachRow, String> {
 }
 
 /// What travelled as a catalog row; versions, root and operation are the caller's to set.
-pub(super) fn attach_of(row: &AttachRow, op_id: OpId) -> Attach {
+pub(crate) fn attach_of(row: &AttachRow, op_id: OpId) -> Attach {
     let extra: Vec<(&str, &serde_bytes::Bytes)> =
         row.extra.iter().map(|(name, raw)| (name.as_str(), serde_bytes::Bytes::new(raw))).collect();
     Attach {

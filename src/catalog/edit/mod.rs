@@ -6,6 +6,7 @@
 //! change, in one transaction; a register gets a version only if it changed.
 //! Spec: SYNC-3, SYNC-6, SYNC-23, SYNC-33, SYNC-39.
 
+mod bring;
 mod copy;
 mod item;
 mod meta;
@@ -28,6 +29,7 @@ use super::error::CatalogError;
 use super::put::Author;
 use super::{Attach, Catalog, ChannelNo, data, places, tree};
 
+pub use bring::{Became, Brought};
 pub use item::ItemsFiled;
 pub use meta::{MetaChange, RoleContent};
 

@@ -145,6 +145,7 @@ impl World {
             picture: None,
             mtime: Some(zotferry_protocol::ids::Millis(n)),
             executable: None,
+            dated: None,
         };
         let batch = PutBatch {
             channel: channel.id,

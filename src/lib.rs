@@ -15,6 +15,7 @@ pub mod durable;
 pub mod files;
 pub mod hook;
 pub mod hub;
+pub mod hubzilla;
 pub mod items;
 pub mod keys;
 pub mod local;

@@ -4,6 +4,7 @@
 //! library); commands reach a hub through `zotferry::local` only.
 //! Invariant: names that came from other hubs are escaped before a terminal sees them.
 
+mod adopt;
 mod audit;
 mod channel;
 mod clone;
@@ -12,6 +13,7 @@ mod edit;
 mod exit;
 mod get;
 mod hub;
+mod hubzilla;
 mod init;
 mod item;
 mod ls;
@@ -62,6 +64,7 @@ enum Command {
     #[command(subcommand)]
     Password(password::Password),
     Put(put::Put),
+    Adopt(adopt::Adopt),
     Get(get::Get),
     Ls(ls::Ls),
     #[command(subcommand)]
@@ -109,6 +112,7 @@ Exit codes:
 Environment:
   ZOTFERRY_DIR         the hub's folder, as --dir
   ZOTFERRY_PASSPHRASE  the passphrase of an identity file
+  ZOTFERRY_DB_PASSWORD the password of a database that files are adopted from
   ZOTFERRY_LOG         what is logged to stderr: info, debug, zotferry::receiver=trace, ...";
 
 /// Does what the command line says.
@@ -137,6 +141,7 @@ impl Command {
             Self::Password(password) => password.run(dir).await,
             Self::Clone(clone) => clone.run(dir).await,
             Self::Put(put) => put.run(dir).await,
+            Self::Adopt(adopt) => adopt.run(dir).await,
             Self::Get(get) => get.run(dir).await,
             Self::Ls(ls) => ls.run(dir).await,
             Self::Item(item) => item.run(dir).await,

@@ -13,6 +13,7 @@ use crate::channels::export::ExportError;
 use crate::channels::{ChannelError, SealError};
 use crate::files::{AddItemsError, PutError};
 use crate::hub::{CallError, HubError};
+use crate::hubzilla::AdoptError;
 use crate::items::ItemError;
 use crate::passwords::PasswordError;
 use crate::queue::QueueError;
@@ -86,6 +87,7 @@ macro_rules! failed {
 
 failed!(
     AddItemsError,
+    AdoptError,
     ItemError,
     CatalogError,
     ChannelError,

@@ -16,6 +16,7 @@ mod control;
 mod edit;
 mod failure;
 mod get;
+mod hubzilla;
 mod items;
 mod lines;
 mod list;
@@ -54,6 +55,7 @@ pub use control::{Paused, Retried, Retry, SetPaused};
 pub use edit::{Edited, MakeFolder, MoveEntry, RemoveEntry};
 pub use failure::{Failure, Kind};
 pub use get::Get;
+pub use hubzilla::AdoptHubzilla;
 pub use items::{AddItems, AddedItems, Described, GetItem, ListItems, RemoveItem, SkippedItem};
 pub use lines::Line;
 pub use list::{Entry, EntryState, List};
@@ -62,7 +64,7 @@ pub use passwords::{
     ListPasswords, MadePassword, MakePassword, PasswordInfo, RemovePassword, Removed,
 };
 pub use photo::{PhotoScale, PhotoUse, PhotoWasSet, SetPhoto, ShowPhotos};
-pub use put::Put;
+pub use put::{Adopt, Put};
 pub use socket::Socket;
 pub use status::{
     ChannelStatus, CloneState, CloneStatus, FilesRead, Found, Jobs, Running, Status, StatusOf,
@@ -147,6 +149,8 @@ pub fn router(local: Arc<Local>) -> Router {
         .route(MakePrimary::PATH, post(clones::make_primary))
         .route(LeaveChannel::PATH, post(clones::leave))
         .route(Put::PATH, post(put::put))
+        .route(Adopt::PATH, post(put::adopt))
+        .route(AdoptHubzilla::PATH, post(hubzilla::adopt))
         .route(Get::PATH, post(get::get))
         .route(List::PATH, post(list::list))
         .route(AddItems::PATH, post(items::add))

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["items", "photos", "receiver"],
     &["packets"],
     &["audit", "channels", "clone_sync", "files", "hook", "sweep"],
-    &["cloud", "dav", "watch"],
+    &["cloud", "dav", "hubzilla", "watch"],
     &["web"],
     &["service"],
     &["local"],

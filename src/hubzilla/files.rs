@@ -132,7 +132,7 @@ impl Import<'_> {
         let parent = file.row.parent();
         let lost = parent.filter(|above| !known.get(above).is_some_and(|e| e.alive && e.is_dir));
         if lost.is_some() {
-            (entry.folder, entry.place_folder) = (None, None);
+            self.to_top(&mut entry);
             let reason = "the folder that it lay in is not there: it lies at the top now";
             let (path, reason) = (file.place.clone(), reason.to_owned());
             self.tell(HubzillaEvent::Changed(Skipped { path, reason })).await;

@@ -11,7 +11,7 @@ use zotferry_protocol::packets::AttachRow;
 
 use super::queries::{Entry, PAGE};
 use super::{AdoptError, HubzillaEvent, Import};
-use crate::catalog::{Attach, Became, Brought};
+use crate::catalog::{Access, Attach, Became, Brought};
 use crate::files::{Skipped, bring};
 use crate::packets::attach_of;
 
@@ -94,7 +94,11 @@ impl Import<'_> {
         let mut brought = Vec::new();
         let mut places = Vec::new();
         for (row, place) in self.tagged(page).await? {
-            brought.push(Brought { row: folder(&row, at_top), content: None, cropped: Vec::new() });
+            let mut row = folder(&row);
+            if at_top {
+                self.to_top(&mut row);
+            }
+            brought.push(Brought { row, content: None, cropped: Vec::new() });
             places.push(place);
         }
         let mut inside = VecDeque::new();
@@ -106,6 +110,16 @@ impl Import<'_> {
             self.tell_became(&one.row, place, became).await;
         }
         Ok(inside)
+    }
+
+    /// Puts an entry whose folder is lost at the top. That folder may have been private: an entry that says
+    /// nothing about who may see it is the owner's alone from then on.
+    pub(super) fn to_top(&self, entry: &mut Attach) {
+        (entry.folder, entry.place_folder) = (None, None);
+        let lists = [&entry.allow_cid, &entry.allow_gid, &entry.deny_cid, &entry.deny_gid];
+        if lists.iter().all(|list| list.is_empty()) {
+            entry.allow_cid = Access::owner(self.channel.portable_id.as_str()).allow_cid;
+        }
     }
 
     /// What became of an entry.
@@ -128,11 +142,6 @@ impl Import<'_> {
     }
 }
 
-fn folder(row: &AttachRow, at_top: bool) -> Attach {
-    let mut entry = attach_of(row, OpId([0; 16]));
-    entry.filesize = 0;
-    if at_top {
-        (entry.folder, entry.place_folder) = (None, None);
-    }
-    entry
+fn folder(row: &AttachRow) -> Attach {
+    Attach { filesize: 0, ..attach_of(row, OpId([0; 16])) }
 }

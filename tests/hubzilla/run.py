@@ -142,17 +142,23 @@ class Case:
         self.program.run(*self.adopt_args[:5], "--store", "nowhere", "alice", env=self.env, code=1)
 
     def killed(self):
-        """Killed at some moments, it has entered whole entries or none; the next run goes on."""
+        """Killed at some moments, it has entered whole entries or none; the next run goes on. On a hub of its own."""
+        self.program.init("k")
+        self.program.run("--dir", "k", "channel", "import", str(ROOT / "tests/fixtures/hubzilla-identity.json"))
+        args = ["--dir", "k", *self.adopt_args[2:], "--json"]
         for lines in (3, 40, 300):
-            adopt = subprocess.Popen([self.program.path, *self.adopt_args, "--json"], cwd=self.work,
-                                     stdout=subprocess.PIPE, env={**os.environ, **self.env})
+            adopt = subprocess.Popen([self.program.path, *args], cwd=self.work, stdout=subprocess.PIPE,
+                                     stderr=subprocess.DEVNULL, env={**os.environ, **self.env})
             for _ in range(lines):
                 adopt.stdout.readline()
             adopt.kill()
             adopt.stdout.close()
             adopt.wait()
-            listed, wanted = self.listed("a"), self.wanted()
+            listed, wanted = self.listed("k"), self.wanted()
             assert all(wanted.get(place) == found for place, found in listed.items()), set(listed) - set(wanted)
+        summary = self.program.json(*args, env=self.env, code=6)[-1]["summary"]
+        assert summary["files"] > 0 < summary["unchanged"], f"it was killed in between: {summary}"
+        same("the files after all", self.listed("k"), self.wanted())
 
     def first(self):
         events = self.program.json(*self.adopt_args, "--json", env=self.env, code=6)
@@ -168,9 +174,8 @@ class Case:
         changed = sorted(event["changed"]["path"] for event in events if "changed" in event)
         same("what is elsewhere", changed, ["lost folder", "lost.txt"])
         summary = events[-1]["summary"]
-        all_in = summary["files"] + summary["folders"] + summary["unchanged"]
-        same("files and folders", all_in, len(self.hubzilla.good) + 4)
-        assert summary["files"] > 0 < summary["unchanged"], "it was killed in between"
+        counts = (summary["files"], summary["folders"], summary["unchanged"])
+        same("files, folders, what was here", counts, (len(self.hubzilla.good), 4, 0))
         same("items", (summary["items"], summary["items_elsewhere"]), (5, 1))
 
     def listed(self, hub):
@@ -199,6 +204,9 @@ class Case:
             assert text not in row["extra"], text
         folder = rows.execute("SELECT created, edited, is_dir FROM attach WHERE hash = 'd1'").fetchone()
         same("the row of folder1", tuple(folder), ("2020-01-01 00:00:00", "2020-01-02 00:00:00", 1))
+        lost = rows.execute("SELECT hash, folder, allow_cid FROM attach WHERE hash IN ('l1', 'l2', 'ld') ORDER BY hash")
+        same("what lay in lost folders is at the top, and private", [tuple(row) for row in lost],
+             [("l1", "", f"<{ALICE}>"), ("l2", "ld", ""), ("ld", "", f"<{ALICE}>")])
         roles = rows.execute("SELECT hash, role, size FROM data WHERE role <> 'file' AND state = 'present'").fetchall()
         same("cropped photos", [tuple(role) for role in roles], [(AVATAR, "photo-4", 4643)])
         rows.close()

@@ -72,9 +72,9 @@ impl Import<'_> {
         let above = files.iter().filter_map(|file| file.row.parent());
         let asked: Vec<ResourceId> = named.cloned().chain(above).collect();
         let known = self.hub.catalog.entries(self.channel.id, &asked).await?;
-        let files = self.pass_over(files, &known).await?;
         let hashes: Vec<&str> = files.iter().map(|file| file.row.hash.as_str()).collect();
         let mut photos = self.queries.photos(&hashes).await?;
+        let files = self.pass_over(files, &known, &photos).await?;
         let (mut batch, mut size) = (Vec::new(), 0);
         for file in files {
             let scales = photos.remove(file.row.hash.as_str()).unwrap_or_default();
@@ -93,9 +93,14 @@ impl Import<'_> {
         &mut self,
         files: Vec<File>,
         known: &HashMap<ResourceId, Attach>,
+        photos: &HashMap<String, Vec<Scale>>,
     ) -> Result<Vec<File>, AdoptError> {
         let settled = |file: &File| {
             let entry = known.get(&file.row.hash).filter(|entry| entry.alive && !self.checksum)?;
+            let scales = photos.get(file.row.hash.as_str()).map_or(&[][..], Vec::as_slice);
+            if lacks_cropped(entry, scales) {
+                return None;
+            }
             let newer = u64::from(file.row.revision) > entry.revision;
             entry.root.filter(|_| !newer && entry.filesize == file.row.filesize)
         };
@@ -188,6 +193,14 @@ fn cropped_of(row: &PhotoRow, bytes: At) -> Option<Cropped> {
     };
     let (scale, size, mime) = (row.imgscale, row.filesize, row.mimetype.clone());
     Some(Cropped { role, scale, bytes, size, mime })
+}
+
+/// Whether the database has a cropped photo of an entry that the channel does not have.
+fn lacks_cropped(entry: &Attach, scales: &[Scale]) -> bool {
+    let has = entry.photo_rows().unwrap_or_default();
+    let of = |scale: &Scale| scale.fields.get("imgscale").and_then(serde_json::Value::as_u64);
+    let mut cropped = scales.iter().filter_map(of).filter(|scale| [4, 7].contains(scale));
+    cropped.any(|scale| !has.iter().any(|row| u64::from(row.imgscale) == scale))
 }
 
 /// PHOTO-5: the scale whose bytes a scale is made of.

@@ -128,6 +128,7 @@ impl Import<'_> {
         let change = match became {
             Became::Created => "created",
             Became::Replaced => "replaced",
+            Became::Completed => "completed",
             Became::Unchanged => "unchanged",
             Became::Removed => {
                 return self.skip(&path, "it was removed from the channel, and stays so").await;

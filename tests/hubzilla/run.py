@@ -241,6 +241,8 @@ class Case:
                                   ("g3", "long.txt", b"0123456789")):
             hubzilla.write(f"store/alice/{hash}", data)
             hubzilla.good[place] = (hash, data)
+        cover = next(r for t, r in hubzilla.rows if t == "photo" and r["imgscale"] == 7)
+        hubzilla.write(cover["content"].decode(), b"c" * cover["filesize"])
         edited = b"edited in Hubzilla meanwhile"
         hubzilla.write("store/alice/f3", edited)
         hubzilla.good["empty"] = ("f3", edited)
@@ -251,9 +253,11 @@ class Case:
         del hubzilla.good["large.bin"]
         events = self.program.json(*self.adopt_args, "--json", env=self.env, code=6)
         changed = sorted(e["done"]["path"] for e in events if "done" in e and e["done"]["change"] != "unchanged")
-        same("what came", changed, ["empty", "gone.txt", "long.txt", "short.txt"])
+        same("what came", changed, ["cover.jpg", "empty", "gone.txt", "long.txt", "short.txt"])
         skipped = [e["skipped"]["path"] for e in events if "skipped" in e]
         same("what was removed stays so", skipped, ["large.bin"])
+        uses = self.program.json("--dir", "a", "photo", "show", "alice", "--json")
+        assert any("cover.jpg" in json.dumps(use) for use in uses), uses
         same("the files now", self.listed("a"), self.wanted())
         self.server.execute("DELETE FROM attach WHERE hash = 'f5';")
         self.program.run(*self.adopt_args, env=self.env)
@@ -274,15 +278,15 @@ class Case:
             if time.monotonic() > until:
                 raise SystemExit(f"the clone has not all: {set(self.wanted()) ^ set(self.listed('b'))}")
             time.sleep(0.2)
-        # Avatar's crop arrives like any bytes; it cannot be made again.
+        # What was cropped arrives like any bytes; it cannot be made again.
         while True:
             rows = sqlite3.connect(f"file:{self.work}/b/catalog.sqlite?mode=ro", uri=True)
-            count = rows.execute("SELECT count(*) FROM data WHERE role = 'photo-4' AND state = 'present'").fetchone()[0]
+            count = rows.execute("SELECT count(*) FROM data WHERE role <> 'file' AND state = 'present'").fetchone()[0]
             rows.close()
-            if count == 1:
+            if count == 2:
                 break
             if time.monotonic() > until:
-                raise SystemExit("the cropped photo did not come")
+                raise SystemExit("the cropped photos did not come")
             time.sleep(0.2)
         for name in ports:
             out, _ = program.run("--dir", name, "audit", "alice")

@@ -8,12 +8,12 @@
 use std::collections::HashMap;
 
 use zotferry_protocol::ids::{OpId, ResourceId, Role};
-use zotferry_protocol::packets::Op;
+use zotferry_protocol::packets::{Op, PhotoRow};
 
 use super::{Edit, EditError, Maker, seen_content};
 use crate::catalog::data::{self, NewData, Origin, Source};
 use crate::catalog::put::{LocalContent, arrive_at_last, check_quota};
-use crate::catalog::{Attach, Catalog, CatalogError, RoleContent, attach};
+use crate::catalog::{Attach, Catalog, CatalogError, RoleContent, attach, photos};
 
 /// An entry that is to be as it was elsewhere.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub enum Became {
     Created,
     /// A later revision of an entry that was there.
     Replaced,
+    /// It was there, and has got cropped photos that it lacked.
+    Completed,
     /// It was there.
     Unchanged,
     /// It was removed from the channel, and stays so.
@@ -96,7 +98,7 @@ impl Catalog {
 
 impl Became {
     fn is_here(self) -> bool {
-        matches!(self, Self::Created | Self::Replaced | Self::Unchanged)
+        !matches!(self, Self::Removed | Self::Differs)
     }
 }
 
@@ -122,6 +124,25 @@ fn bytes<'a>(
     bytes
 }
 
+/// The photo rows of an entry with those of cropped photos that it lacks; `None` when it lacks none.
+fn added_photos(before: &Attach, one: &Brought) -> Result<Option<Vec<u8>>, CatalogError> {
+    let mut rows = before.photo_rows()?;
+    let has: Vec<u8> = rows.iter().map(|row| row.imgscale).collect();
+    let mut added = one.row.photo_rows()?;
+    added.retain(|row| !has.contains(&row.imgscale));
+    let role = |scale| match scale {
+        4 => Some(Role::Photo4),
+        7 => Some(Role::Photo7),
+        _ => None,
+    };
+    let comes = |row: &PhotoRow| one.cropped.iter().any(|c| Some(c.role) == role(row.imgscale));
+    if !added.iter().any(comes) {
+        return Ok(None);
+    }
+    rows.extend(added);
+    Ok(Some(photos::kept(&rows)))
+}
+
 impl Edit<'_, '_, '_> {
     /// Files one entry. `known` has the rows as they are after those before it.
     fn bring(
@@ -135,7 +156,15 @@ impl Edit<'_, '_, '_> {
             None => Became::Created,
             Some(before) if !before.alive => return Ok(Became::Removed),
             Some(before) if before.is_dir != one.row.is_dir => return Ok(Became::Differs),
-            Some(before) if before.root == root => return Ok(Became::Unchanged),
+            Some(before) if before.root == root => match added_photos(before, one)? {
+                None => return Ok(Became::Unchanged),
+                Some(photos) => {
+                    let meta_version = self.version(Some(&before.meta_version))?;
+                    let row = Attach { photos, meta_version, ..before.clone() };
+                    self.note(Some(before.clone()), row, Op::Meta, known);
+                    return Ok(Became::Completed);
+                }
+            },
             Some(before) if one.row.revision <= before.revision => return Ok(Became::Differs),
             Some(_) => Became::Replaced,
         };
@@ -143,12 +172,21 @@ impl Edit<'_, '_, '_> {
             None => self.arrived(one)?,
             Some(before) => self.revised(&before, one)?,
         };
-        let before = before.cloned();
-        self.file(before, Attach { root, ..row }, Op::Put);
+        self.note(before.cloned(), Attach { root, ..row }, Op::Put, known);
+        Ok(became)
+    }
+
+    fn note(
+        &mut self,
+        before: Option<Attach>,
+        row: Attach,
+        op: Op,
+        known: &mut HashMap<ResourceId, Attach>,
+    ) {
+        self.file(before, row, op);
         if let Some(row) = self.changed.last() {
             known.insert(row.hash.clone(), row.clone());
         }
-        Ok(became)
     }
 
     fn arrived(&mut self, one: &Brought) -> Result<Attach, CatalogError> {

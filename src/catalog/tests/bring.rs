@@ -1,13 +1,15 @@
 //! Entries that were known elsewhere.
 
+use zotferry_protocol::codec;
 use zotferry_protocol::ids::{Millis, Role};
-use zotferry_protocol::packets::Op;
+use zotferry_protocol::packets::{Op, PhotoRow};
 
 use crate::catalog::testing::{Fixture, NOW, Numbering, digest, entry, folder, put, want};
 use crate::catalog::{
     Attach, Became, Brought, CatalogError, DataState, EditError, LocalContent, Maker, RoleContent,
-    VersionBytes,
+    VersionBytes, plain_rows,
 };
+use crate::photo::{Kind, Picture};
 
 fn content(n: u64) -> LocalContent {
     LocalContent { root: digest(n), size: 5, digests: None }
@@ -153,4 +155,30 @@ async fn a_put_has_the_dates_of_its_source() {
     // A file where a folder is asked for is not what a put would find.
     let other = hub.standing(hub.alice, &[put(&["docs"], 1, 1)]).await.expect("read");
     assert_eq!(other, [None]);
+}
+
+/// A cropped photo that was missing at first completes its entry; what is there stays.
+#[tokio::test]
+async fn a_cropped_photo_comes_later() {
+    let (hub, mut author) = (Fixture::create().await, Numbering::default());
+    let picture = Picture::plain(Kind::Png, 900, 900);
+    let mut one = file("f", 1);
+    let plain = plain_rows(&one.row.hash, &picture, 5);
+    one.row.photos = codec::encode(&plain);
+    bring(&hub, &mut author, &[dir("d", None), one.clone()]).await.expect("entered");
+    let before = row(&hub, "f").await;
+    let cover = PhotoRow { imgscale: 7, photo_usage: 16, ..plain[0].clone() };
+    one.row.photos = codec::encode(&[plain[0].clone(), cover]);
+    let cropped = RoleContent { role: Role::Photo7, content: content(9), mime: "image/png".into() };
+    one.cropped.push(cropped);
+    let became = bring(&hub, &mut author, &[one.clone()]).await.expect("entered");
+    assert_eq!(became, [Became::Completed]);
+    let after = row(&hub, "f").await;
+    let scales: Vec<u8> =
+        after.photo_rows().expect("rows").iter().map(|row| row.imgscale).collect();
+    assert_eq!(scales, [0, 1, 2, 3, 7]);
+    assert_eq!((after.op, &after.content_version), (Op::Meta, &before.content_version));
+    assert_ne!(after.meta_version, before.meta_version);
+    assert_eq!(hub.bytes().await, (10, 0));
+    assert_eq!(bring(&hub, &mut author, &[one]).await.expect("looked at"), [Became::Unchanged]);
 }

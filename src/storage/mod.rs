@@ -102,6 +102,13 @@ pub trait Storage: Send + Sync + 'static {
     /// [`StorageError::Busy`] while the partial file is open elsewhere.
     fn partial(&self, key: &PartialKey, size: u64) -> Result<Arc<dyn Partial>>;
 
+    /// A partial file that is another name of a file outside, under a key of its own: no byte is copied. It
+    /// is read and committed, never written to. `None` where that cannot be.
+    fn link(&self, source: &File) -> Result<Option<Arc<dyn Partial>>> {
+        let _ = source;
+        Ok(None)
+    }
+
     /// Every partial file that is here.
     fn partials(&self) -> Result<Vec<PartialKey>>;
 

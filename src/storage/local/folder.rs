@@ -79,6 +79,11 @@ impl Folder {
             .map_err(StorageError::errno("creating a file"))
     }
 
+    /// Gives a file of the same file system a name in this folder.
+    pub(super) fn link(&self, name: &str, source: &File) -> std::io::Result<()> {
+        crate::durable::link_open(source, &self.0, Path::new(name))
+    }
+
     fn file(&self, name: &str, flags: OFlags) -> Result<Option<File>> {
         // NONBLOCK: a pipe under the name must not hang the opening.
         let flags = flags | PLAIN | OFlags::NONBLOCK;

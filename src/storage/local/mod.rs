@@ -113,6 +113,11 @@ impl Storage for LocalStorage {
         Ok(Arc::new(LocalPartial::begin(&self.tree, *key, size)?))
     }
 
+    fn link(&self, source: &File) -> Result<Option<Arc<dyn Partial>>> {
+        let linked = LocalPartial::link(&self.tree, source)?;
+        Ok(linked.map(|partial| Arc::new(partial) as Arc<dyn Partial>))
+    }
+
     fn partials(&self) -> Result<Vec<PartialKey>> {
         let names = self.tree.partial.names()?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())

@@ -56,6 +56,22 @@ impl LocalPartial {
         Self::open(Arc::clone(tree), key, size).inspect_err(|_| tree.unlock(&key))
     }
 
+    /// Another name of a file outside. `None` where the system gives it none, or not for writing.
+    pub(super) fn link(tree: &Arc<Tree>, source: &File) -> Result<Option<Self>> {
+        let (key, size) = (PartialKey::staging(), length(source)?);
+        let name = key.to_string();
+        if tree.link_partial(&name, source).is_err() {
+            return Ok(None);
+        }
+        match Self::begin(tree, key, size) {
+            Ok(partial) if partial.existed => Ok(Some(partial)),
+            other => {
+                tree.partial.unlink(&name)?;
+                other.map(|_| None).or(Ok(None))
+            }
+        }
+    }
+
     /// The caller has locked the key, and unlocks it when this fails.
     fn open(tree: Arc<Tree>, key: PartialKey, size: u64) -> Result<Self> {
         let name = key.to_string();

@@ -103,6 +103,13 @@ impl Tree {
         self.partials.put(|| self.partial.create(name))
     }
 
+    /// The same as another name of a file outside.
+    pub(super) fn link_partial(&self, name: &str, source: &std::fs::File) -> std::io::Result<()> {
+        self.partials
+            .put(|| Ok(self.partial.link(name, source)))
+            .unwrap_or_else(|e| Err(std::io::Error::other(e)))
+    }
+
     /// Makes the names of all partial files durable; costs nothing when they are.
     pub(super) fn confirm_partials(&self) -> Result<()> {
         self.partials.confirm(&self.failed, || self.partial.sync())

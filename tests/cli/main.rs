@@ -1,5 +1,6 @@
 //! The command line as a person uses it: the real binary, real folders, real signals.
 
+mod backup;
 mod demo;
 mod edit;
 mod files;

@@ -50,6 +50,7 @@ VECTORS = {
     "packets": cases_packets.packets,
     "photos": cases_photos.cases,
     "refusals": refusals.cases,
+    "restores": cases_backup.restores,
     "rotations": cases_keys.rotations,
     "streams": cases_frames.streams,
     "versions": cases_sync.version_cases,

@@ -7,7 +7,8 @@ from . import cases_keys, tree
 from .cases_packets import ABC, V1, V2, data, entry, folder, item, put, two_chunks
 from .cases_photos import row as photo_row
 from .cases_sync import row
-from .wire import ALICE, CHANNEL, GUID, NOW, OTHER, OTHER_CHANNEL, pack
+from .cases_identity import refused
+from .wire import ALICE, CHANNEL, GUID, LIFE, NOW, OTHER, OTHER_CHANNEL, SITES, pack, uuid7
 
 
 def cases():
@@ -215,3 +216,54 @@ def lines():
         ("what was not there", {"id": "f3", "kind": "file", "path": "b", "meta": [root], "missing": name["data"]}, None),
     ]
     return [{"name": n, "requirement": "BACKUP-15", "line": text(v), "listed": listed} for n, v, listed in made]
+
+
+def statement(step="bytes", n=900, **changes):
+    out = {"channel": ALICE, "site": SITES["site-b"], "id": uuid7(n), "at": NOW, "expires": NOW + LIFE, "step": step}
+    return out | changes
+
+
+def stated(fields, key=CHANNEL, context=b"zot-file-restore\n"):
+    """BACKUP-26."""
+    raw = fields if isinstance(fields, bytes) else pack(fields)
+    return pack({"record": raw, "channel_sig": key.sign(context + raw)})
+
+
+def restores():
+    return {"good": restores_good(), "bad": restores_bad()}
+
+
+def restores_good():
+    operation, _ = a_file()
+    made = [
+        ("a beginning", statement("begin"), NOW), ("the right to bring bytes", statement(), NOW + LIFE),
+        ("an end, by a clock that is ahead", statement("end"), NOW - 300_000),
+        ("an entry", statement("entries", operations=[operation]), NOW),
+    ]
+    out = [
+        {"name": n, "requirement": "BACKUP-26", "site": SITES["site-b"], "now": now, "statement": stated(f).hex(), "again": pack(f).hex()}
+        for n, f, now in made]
+    later = stated(statement(later=[1]))
+    return out + [{"name": "a field that is not known", "requirement": "BACKUP-26", "site": SITES["site-b"], "now": NOW, "statement": later.hex()}]
+
+
+def restores_bad():
+    operation, _ = a_file()
+    made = [
+        ("another key", stated(statement(), OTHER_CHANNEL), NOW, "bad-signature"),
+        ("signed for something else", stated(statement(), context=b"zot-file-notice\n"), NOW, "bad-signature"),
+        ("another hub", stated(statement(site=SITES["site-a"])), NOW, "not-for-me"),
+        ("too late", stated(statement()), NOW + LIFE + 1, "stale"),
+        ("too early", stated(statement()), NOW - 300_001, "stale"),
+        ("a long life", stated(statement(expires=NOW + LIFE + 1)), NOW, "stale"),
+        ("entries without any", stated(statement("entries")), NOW, "bad-field"),
+        ("a beginning with entries", stated(statement("begin", operations=[operation])), NOW, "bad-field"),
+        ("a step that is not known", stated(statement("sideways")), NOW, "bad-field"),
+        ("257 entries", stated(statement("entries", operations=[operation] * 257)), NOW, "bad-field"),
+        ("no site", stated({k: v for k, v in statement().items() if k != "site"}), NOW, "bad-field"),
+        ("a list", stated(b"\x90"), NOW, "malformed"),
+        ("not even MessagePack", b"\xc1", NOW, "malformed"),
+    ]
+    return [
+        {"name": n, "requirement": "BACKUP-27", "site": SITES["site-b"], "now": now, "statement": raw.hex()} | refused(code)
+        for n, raw, now, code in made]

@@ -13,6 +13,7 @@ mod keys;
 mod packets;
 mod photos;
 mod refusals;
+mod restores;
 mod support;
 mod sync;
 
@@ -30,6 +31,7 @@ const THEMES: &[&[File]] = &[
     packets::FILES,
     photos::FILES,
     refusals::FILES,
+    restores::FILES,
     sync::FILES,
 ];
 
@@ -102,6 +104,12 @@ fn photos_are_as_specified() {
 #[test]
 fn refusals_are_those_of_the_table() {
     run(refusals::FILES);
+}
+
+/// BACKUP-26, BACKUP-27.
+#[test]
+fn restores_are_believed_as_specified() {
+    run(restores::FILES);
 }
 
 /// SYNC-6, SYNC-7, SYNC-18 to SYNC-26.

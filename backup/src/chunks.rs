@@ -58,6 +58,25 @@ impl Reading {
         }
     }
 
+    /// The digests of a content out of its bytes, without a backup around them; `None` if they do not give its
+    /// root. All digests are in memory then: 32 bytes a chunk.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn hashed(mut file: &File, content: &Content) -> io::Result<Option<Self>> {
+        let manifest = content.manifest().map_err(io::Error::other)?;
+        let (mut digests, mut buffer) = (Vec::new(), vec![0; PIECE]);
+        file.seek(SeekFrom::Start(0))?;
+        for span in manifest.all().iter().filter_map(|chunk| manifest.span(chunk)) {
+            match hash_chunk(&mut file, span.len, &mut buffer)? {
+                Some(digest) => digests.push(digest),
+                None => return Ok(None),
+            }
+        }
+        let whole = zotferry_protocol::merkle::root(&digests) == content.root;
+        Ok(whole.then_some(Self { manifest, inline: Some(digests), file: None }))
+    }
+
     /// The digests of some chunks, at most a page of them.
     ///
     /// # Errors
@@ -95,7 +114,7 @@ pub(crate) fn gives(file: &mut File, manifest: &Manifest, root: &Digest) -> io::
 
 /// The digest of a chunk as it is in a file that stands at its first byte; `None` when the file ends before.
 pub(crate) fn hash_chunk(
-    file: &mut File,
+    file: &mut impl Read,
     len: u32,
     buffer: &mut [u8],
 ) -> io::Result<Option<Digest>> {

@@ -83,7 +83,10 @@ pub(crate) fn sync_many(folder: &Path, files: &mut dyn Iterator<Item = &Path>) -
     #[cfg(not(target_os = "linux"))]
     {
         let _ = folder;
-        files.try_for_each(|path| fs::OpenOptions::new().write(true).open(path)?.sync_all())
+        for path in files {
+            fs::OpenOptions::new().write(true).open(path)?.sync_all()?;
+        }
+        Ok(())
     }
 }
 

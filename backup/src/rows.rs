@@ -34,7 +34,7 @@ pub(crate) fn from_json(json: &RawValue) -> Result<Vec<u8>> {
     STANDARD.decode(text).map_err(|e| wrong(&e))
 }
 
-/// [`to_json`] as text: the bytes of a row as they stand in a metadata file.
+/// BACKUP-8 as text: the bytes of a row as they stand in a metadata file.
 pub fn row_to_json(row: &[u8]) -> String {
     to_json(row).get().to_owned()
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use zotferry_backup::{Backup, Content, Reading};
+use zotferry_backup::{Backup, BackupError, Content, Reading};
 use zotferry_protocol::ids::Digest;
 use zotferry_protocol::merkle::{self, LeafHasher};
 
@@ -41,15 +41,35 @@ pub(super) type Fault = String;
 /// What one content came to.
 type Outcome = Result<Brought, Fault>;
 
+/// Where the bytes are.
+pub(super) trait Shelf: Sync {
+    /// The file with the bytes of a content; `None` when there is none.
+    fn data(&self, root: &Digest) -> Result<Option<File>, BackupError>;
+
+    /// The digests of its chunks, or why there are none.
+    fn reading(&self, content: &Content) -> Result<Result<Reading, Fault>, BackupError>;
+}
+
+impl Shelf for Backup {
+    fn data(&self, root: &Digest) -> Result<Option<File>, BackupError> {
+        Self::data(self, root)
+    }
+
+    fn reading(&self, content: &Content) -> Result<Result<Reading, Fault>, BackupError> {
+        let fault = |_| "the digests of its chunks are missing or damaged".to_owned();
+        Ok(Reading::of(self, content)?.map_err(fault))
+    }
+}
+
 /// Brings contents; for each, in their order, how it came or why it did not. Those that came are durable.
 pub(super) fn bring(
     storage: &dyn Storage,
-    backup: &Backup,
+    shelf: &dyn Shelf,
     contents: &[Content],
     copy: bool,
 ) -> Result<Vec<Outcome>, SaveError> {
     let (next, small) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let bringing = Bringing { storage, backup, copy, small: &small };
+    let bringing = Bringing { storage, shelf, copy, small: &small };
     let work = || -> Result<Vec<(usize, Outcome)>, SaveError> {
         let mut done = Vec::new();
         let mut buffer = vec![0; PIECE];
@@ -79,7 +99,7 @@ pub(super) fn bring(
 
 struct Bringing<'a> {
     storage: &'a dyn Storage,
-    backup: &'a Backup,
+    shelf: &'a dyn Shelf,
     copy: bool,
     small: &'a Mutex<Vec<(Digest, Bytes)>>,
 }
@@ -94,7 +114,7 @@ impl Bringing<'_> {
             self.keep(*root, Bytes::from(bytes.clone()));
             return Ok(Ok(Brought::Copied));
         }
-        let file = match self.backup.data(root) {
+        let file = match self.shelf.data(root) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(Err("its data file is missing".into())),
             Err(error) => return Ok(Err(error.to_string())),
@@ -106,9 +126,9 @@ impl Bringing<'_> {
         if size <= SMALL as u64 {
             return self.small(content, file);
         }
-        match Reading::of(self.backup, content)? {
+        match self.shelf.reading(content)? {
             Ok(reading) => self.large(content, file, &reading, buffer),
-            Err(_) => Ok(Err("the digests of its chunks are missing or damaged".into())),
+            Err(fault) => Ok(Err(fault)),
         }
     }
 

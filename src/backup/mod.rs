@@ -11,12 +11,16 @@
 //! | `shelve.rs` | an entry's contents: digests, and bytes by link, copy or row |
 //! | `restore.rs` | the pass over an index: entries into the catalog, then their bytes |
 //! | `bring.rs` | bytes of a backup into the storage |
+//! | `receive.rs` | a backup that is brought over the network: statements, and bytes |
+//! | `send.rs` | the client that brings one to a hub elsewhere |
 //!
 //! Spec: BACKUP-9 to BACKUP-13, BACKUP-16, BACKUP-22 to BACKUP-25, ID-20.
 
 mod bring;
 mod export;
+mod receive;
 mod restore;
+mod send;
 mod shelve;
 
 use zotferry_backup::BackupError;
@@ -31,7 +35,9 @@ use crate::storage::StorageError;
 
 pub use bring::Brought;
 pub use export::{ExportEvent, ExportOptions, Exported, export};
+pub use receive::{Awaited, Body, Bringers, Came, Standing, Taken};
 pub use restore::{RestoreEvent, RestoreOptions, Restored, restore};
+pub use send::{SendError, send};
 
 /// Why a backup was not made, or not brought back.
 #[derive(Debug, thiserror::Error)]

@@ -315,7 +315,7 @@ impl Restoring<'_> {
         let _until_named = self.hub.storing.read().await;
         let (hub, backup, copy) =
             (Arc::clone(self.hub), Arc::clone(&self.backup), self.options.copy);
-        let bringing = move || bring(&*hub.storage, &backup, &wanted, copy);
+        let bringing = move || bring(&*hub.storage, &*backup, &wanted, copy);
         let outcomes = tokio::task::spawn_blocking(bringing).await??;
         let mut present = Vec::new();
         for ((outcome, root), path) in outcomes.into_iter().zip(roots).zip(paths) {

@@ -5,6 +5,7 @@
 //! Invariant: names that came from other hubs are escaped before a terminal sees them.
 
 mod audit;
+mod bring;
 mod channel;
 mod clone;
 mod demo;

@@ -10,7 +10,9 @@ use zotferry::local::client::{Client, ClientError};
 use zotferry::local::{self, ListChannels, RestoreBackup};
 use zotferry::text::{bytes, visible};
 use zotferry_backup::Backup;
+use zotferry_protocol::identity::BaseUrl;
 
+use super::bring::{self, KeyArgs};
 use super::exit::{Exit, Failure};
 use super::output;
 use super::passphrase::PassphraseArgs;
@@ -18,7 +20,7 @@ use super::progress::Progress;
 use super::put::absolute;
 use super::verify::broken;
 
-/// Brings a backup back into a hub on this machine.
+/// Brings a backup back into a hub: one on this machine, or one at a URL.
 ///
 /// The channel has to live on the hub: import its identity first. If the backup was made --with-identity,
 /// the command does that itself, and asks for the passphrase.
@@ -27,6 +29,10 @@ use super::verify::broken;
 /// what is newer on the hub stays, and running it twice changes nothing. Every byte is compared before it
 /// counts; what is damaged is named, and fetched from another clone if there is one (exit code 6).
 ///
+/// To a URL, everything is signed with the channel's key, which comes from the identity in the backup, an
+/// identity file (--identity), or a hub on this machine (--key-from). Several files travel at the same time;
+/// what breaks off goes on where it was.
+///
 /// Where backup and hub are on one file system, the hub's files become second names (hard links) of the
 /// backup's, and take no room; do not edit the backup then. --copy makes real copies.
 #[derive(Args)]
@@ -34,9 +40,11 @@ use super::verify::broken;
 pub(crate) struct Restore {
     /// The backup's folder.
     backup: PathBuf,
-    /// The hub's folder.
-    #[arg(long, value_name = "HUB")]
-    to: PathBuf,
+    /// The hub's folder, or its URL.
+    #[arg(long, value_name = "HUB|URL")]
+    to: String,
+    #[command(flatten)]
+    key: KeyArgs,
     /// Changes nothing, only says what would come.
     #[arg(long)]
     dry_run: bool,
@@ -57,13 +65,17 @@ const EXAMPLES: &str = "\
 Examples:
   zotferry --dir hub channel import alice.id && zotferry restore /mnt/disk/alice --to hub
   zotferry restore /mnt/disk/alice --to hub --dry-run
-  zotferry restore alice.backup --to hub --nick alice-2       with the identity in the backup";
+  zotferry restore alice.backup --to hub --nick alice-2       with the identity in the backup
+  zotferry restore /mnt/disk/alice --to https://hub.example --identity alice.id";
 
 impl Restore {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let path = absolute(&self.backup)?;
         let backup = Backup::open(&path).map_err(broken)?;
-        let client = Client::running_or_resting(&self.to).await?;
+        if let Some(url) = bring::url(&self.to)? {
+            return self.send(backup, &url).await;
+        }
+        let client = Client::running_or_resting(Path::new(&self.to)).await?;
         let done = self.bring(&client, &path, &backup).await;
         client.close().await?;
         done
@@ -77,25 +89,47 @@ impl Restore {
         let mut progress = Progress::new("restore", backup.header().bytes, self.json);
         let mut sum = Restored::default();
         while let Some(event) = events.next().await? {
-            if self.json && !matches!(event, RestoreEvent::Progress(_)) {
-                output::json(&event);
-            }
-            match event {
-                RestoreEvent::Begun { .. } => {}
-                RestoreEvent::Progress(done) => {
-                    progress.at(done.bytes, || format!("{} entries", done.entries));
-                }
-                RestoreEvent::Trouble { path, reason } => {
-                    progress.say(&format!("{}: {}", visible(&path), visible(&reason)));
-                }
-                RestoreEvent::Done(done) => sum = done,
-            }
+            self.tell(&event, &mut progress, &mut sum);
         }
+        Ok(self.end(&progress, &sum))
+    }
+
+    /// To a hub elsewhere.
+    async fn send(&self, backup: Backup, url: &BaseUrl) -> Result<Exit, Failure> {
+        if self.dry_run || self.copy || self.nick.is_some() {
+            let text = "--dry-run, --copy and --nick are for a hub on this machine";
+            return Err(Failure::new(Exit::Usage, text));
+        }
+        let key = self.key.key(&backup, &self.passphrase).await?;
+        let mut progress = Progress::new("restore", backup.header().bytes, self.json);
+        let mut sum = Restored::default();
+        let told = |event| self.tell(&event, &mut progress, &mut sum);
+        bring::bring(backup, url, key, told).await?;
+        Ok(self.end(&progress, &sum))
+    }
+
+    fn tell(&self, event: &RestoreEvent, progress: &mut Progress, sum: &mut Restored) {
+        if self.json && !matches!(event, RestoreEvent::Progress(_)) {
+            output::json(event);
+        }
+        match event {
+            RestoreEvent::Begun { .. } => {}
+            RestoreEvent::Progress(done) => {
+                progress.at(done.bytes, || format!("{} entries", done.entries));
+            }
+            RestoreEvent::Trouble { path, reason } => {
+                progress.say(&format!("{}: {}", visible(path), visible(reason)));
+            }
+            RestoreEvent::Done(done) => *sum = *done,
+        }
+    }
+
+    fn end(&self, progress: &Progress, sum: &Restored) -> Exit {
         progress.end();
         if !self.json {
-            output::line(self.said(&sum));
+            output::line(self.said(sum));
         }
-        Ok(if sum.troubles > 0 { Exit::Partly } else { Exit::Done })
+        if sum.troubles > 0 { Exit::Partly } else { Exit::Done }
     }
 
     /// What opens the identity in the backup, where it is needed.

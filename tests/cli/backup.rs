@@ -139,3 +139,29 @@ fn nothing_is_deleted_unless_it_is_asked_for() {
     home.run(4, &["verify", "tree"]);
     home.run(4, &["export", "a", "bob", "elsewhere"]);
 }
+
+/// A backup goes to a hub that runs elsewhere, signed with the key that a hub here has, or an identity file.
+#[test]
+fn a_backup_is_brought_to_a_url() {
+    let home = Home::new();
+    let files = furnished(&home);
+    home.run(0, &["export", "a", "alice", "backup"]);
+    home.init("b");
+    let _hub = home.start("b");
+    let config = std::fs::read_to_string(home.path("b/config.toml")).expect("read");
+    let url = config.lines().find_map(|line| line.strip_prefix("url = ")).expect("a URL");
+    let url = url.trim_matches('"');
+    let keyless = home.run(2, &["restore", "backup", "--to", url]);
+    assert!(keyless.err.contains("--key-from"), "{}", keyless.err);
+    let unknown = home.run(4, &["restore", "backup", "--to", url, "--key-from", "a"]);
+    assert!(unknown.err.contains("unknown-channel"), "{}", unknown.err);
+    home.run(0, &["--dir", "a", "channel", "export", "alice", "alice.id"]);
+    home.run(0, &["--dir", "b", "channel", "import", "alice.id"]);
+    let done = home.run(0, &["restore", "backup", "--to", url, "--key-from", "a"]);
+    assert!(done.out.starts_with("brought 4 files; looked at 6 entries"), "{}", done.out);
+    brought(&home, "b", "alice", &files);
+    let again = home.run(0, &["restore", "backup", "--to", url, "--identity", "alice.id"]);
+    assert!(again.out.starts_with("brought 0 files"), "{}", again.out);
+    home.run(2, &["restore", "backup", "--to", url, "--key-from", "a", "--dry-run"]);
+    home.run(3, &["restore", "backup", "--to", "http://127.0.0.1:1", "--key-from", "a"]);
+}

@@ -134,14 +134,7 @@ async fn a_killed_restore_goes_on() {
         }
         run(dir.path(), &args);
         run(dir.path(), &["export", &name, "alice", "again"]);
-        let list = std::fs::read_to_string(dir.path().join("again/files.tsv")).unwrap();
-        let mut found: Vec<(String, Vec<u8>)> = list
-            .lines()
-            .filter_map(|line| line.split_once('\t').filter(|(data, _)| *data != "folder"))
-            .map(|(data, path)| {
-                (path.to_owned(), std::fs::read(dir.path().join("again").join(data)).unwrap())
-            })
-            .collect();
+        let mut found = listed(&dir.path().join("again"));
         found.sort();
         assert!(found == expected, "round {round}: other files");
         run(dir.path(), &["verify", "backup"]);
@@ -149,4 +142,61 @@ async fn a_killed_restore_goes_on() {
         std::fs::remove_dir_all(dir.path().join(&name)).unwrap();
     }
     assert!(killed > 0, "every restore was faster than its kill");
+}
+
+/// BACKUP-29, BACKUP-30: a client that is killed while it brings a backup to a running hub, and that hub being killed, cost
+/// nothing but the way: the next run completes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_brought_survives_both_sides() {
+    let (mut dice, dir) = (Dice::new(), tempfile::tempdir().unwrap());
+    furnished(dir.path(), &mut dice).await;
+    run(dir.path(), &["export", "a", "alice", "backup"]);
+    let named = |(name, bytes)| (format!("tree/{name}"), bytes);
+    let expected: Vec<_> = tree(&dir.path().join("tree")).into_iter().map(named).collect();
+    let mut took = Duration::from_secs(2);
+    let mut killed = 0;
+    for round in 0..rounds() {
+        let name = format!("hub-{round}");
+        let mut hub = new_hub(&dir.path().join(&name)).await;
+        run(dir.path(), &["--dir", &name, "channel", "import", "alice.id"]);
+        let url = url_of(&dir.path().join(&name));
+        let args = ["restore", "backup", "--to", &url, "--identity", "alice.id"];
+        for _ in 0..2 {
+            let child = command(dir.path(), &args).spawn().unwrap();
+            killed += u32::from(kill_within(&mut dice, took, child));
+        }
+        let begun = Instant::now();
+        let mut child = command(dir.path(), &args).spawn().unwrap();
+        let at = Duration::from_micros(dice.below(took.as_micros() as u64 / 2 + 1));
+        // Asleep until the moment at which the hub is killed.
+        std::thread::sleep(at);
+        hub = hub.kill_and_restart().await;
+        let in_one_go = child.wait().unwrap().success();
+        if !in_one_go {
+            run(dir.path(), &args);
+        }
+        took = begun.elapsed();
+        run(dir.path(), &["export", &name, "alice", "again"]);
+        let mut found = listed(&dir.path().join("again"));
+        found.sort();
+        assert!(found == expected, "round {round}: other files");
+        hub.stop().await;
+        std::fs::remove_dir_all(dir.path().join("again")).unwrap();
+        std::fs::remove_dir_all(dir.path().join(&name)).unwrap();
+    }
+    assert!(killed > 0, "every restore was faster than its kill");
+}
+
+fn url_of(hub: &Path) -> String {
+    let config = std::fs::read_to_string(hub.join("config.toml")).unwrap();
+    let url = config.lines().find_map(|line| line.strip_prefix("url = ")).unwrap();
+    url.trim_matches('"').to_owned()
+}
+
+/// The files of a backup, by the paths that its list gives them.
+fn listed(backup: &Path) -> Vec<(String, Vec<u8>)> {
+    let list = std::fs::read_to_string(backup.join("files.tsv")).unwrap();
+    let files = list.lines().filter_map(|line| line.split_once('\t'));
+    let files = files.filter(|(data, _)| *data != "folder");
+    files.map(|(data, path)| (path.to_owned(), std::fs::read(backup.join(data)).unwrap())).collect()
 }

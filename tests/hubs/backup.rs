@@ -25,7 +25,7 @@ fn names(path: &str) -> Vec<String> {
     path.split('/').map(str::to_owned).collect()
 }
 
-fn options(target: &Path) -> ExportOptions {
+pub(crate) fn options(target: &Path) -> ExportOptions {
     ExportOptions { target: target.to_owned(), copy: false, prune: false, identity: None }
 }
 
@@ -35,7 +35,11 @@ fn from(backup: &Path) -> RestoreOptions {
 }
 
 /// Saves a channel: what was done, and what is not in the backup.
-async fn save(hub: &TestHub, nick: &str, options: ExportOptions) -> (Exported, Vec<String>) {
+pub(crate) async fn save(
+    hub: &TestHub,
+    nick: &str,
+    options: ExportOptions,
+) -> (Exported, Vec<String>) {
     try_save(hub, nick, options).await.unwrap()
 }
 
@@ -73,7 +77,7 @@ async fn bring(
     Ok((bringing.await.unwrap()?, troubles))
 }
 
-fn lines(backup: &Path) -> Vec<Line> {
+pub(crate) fn lines(backup: &Path) -> Vec<Line> {
     let backup = Backup::open(backup).unwrap();
     let mut index = Index::open(&backup).unwrap();
     let mut lines = Vec::new();
@@ -83,14 +87,19 @@ fn lines(backup: &Path) -> Vec<Line> {
     lines
 }
 
-fn data_file(backup: &Path, path: &str) -> PathBuf {
+pub(crate) fn data_file(backup: &Path, path: &str) -> PathBuf {
     let lines = lines(backup);
     let line = lines.iter().find(|line| line.path.as_deref() == Some(path)).unwrap();
     Backup::open(backup).unwrap().data_path(&line.data[0].root.0)
 }
 
+/// The channel's identity without its places, so that its clone asks nobody for anything.
+pub(crate) async fn alone(origin: &TestHub) -> Identity {
+    Identity { locations: Vec::new(), ..origin.identity("alice").await }
+}
+
 /// A hub on which the channel lives and nothing else is known.
-async fn empty_clone(dir: &Path, name: &str, identity: Identity, nick: &str) -> TestHub {
+pub(crate) async fn empty_clone(dir: &Path, name: &str, identity: Identity, nick: &str) -> TestHub {
     let hub = TestHub::build(dir, name, Setup::default()).await;
     channels::adopt(hub.hub(), identity, nick).await.unwrap();
     hub
@@ -119,7 +128,7 @@ async fn add_items(hub: &TestHub, file: &str) {
 }
 
 /// A channel with one of everything; its files' names and bytes.
-async fn furnish(hub: &TestHub) -> Vec<(String, Vec<u8>)> {
+pub(crate) async fn furnish(hub: &TestHub) -> Vec<(String, Vec<u8>)> {
     let sizes = [0, 1, 60_000, 65_537, MIB, MIB + 1, 5 * MIB + 1];
     let mut put = Vec::new();
     for (n, size) in sizes.into_iter().enumerate() {
@@ -145,7 +154,7 @@ async fn furnish(hub: &TestHub) -> Vec<(String, Vec<u8>)> {
     put
 }
 
-async fn shows_all(hub: &TestHub, nick: &str, put: &[(String, Vec<u8>)]) {
+pub(crate) async fn shows_all(hub: &TestHub, nick: &str, put: &[(String, Vec<u8>)]) {
     for (name, bytes) in put {
         let path: Vec<&str> = name.split('/').collect();
         assert!(hub.bytes(nick, &path).await.as_ref() == Some(bytes), "{name}");
@@ -178,7 +187,9 @@ async fn a_restored_hub_is_equal_to_a_clone() {
     let (done, troubles) = bring(restored.hub(), from(&target)).await.unwrap();
     assert_eq!(troubles, [""; 0]);
     // Ten files and folders that are there, and one that was removed.
-    assert_eq!((done.entries, done.taken, done.missing), (11, 11, 0), "{done:?}");
+    // A folder may have come before itself, as the parent of what lies in it.
+    assert!((10..=11).contains(&done.taken), "{done:?}");
+    assert_eq!((done.entries, done.missing), (11, 0), "{done:?}");
     shows_all(&restored, "al", &put).await;
     assert_eq!(restored.counts().bytes_fetched, 0, "nothing came from the clone");
     let channel = restored.channel("al").await;
@@ -254,12 +265,11 @@ async fn immutable_files_are_linked() {
     assert_eq!(names_of(&data_file(&links, "film")), 2);
     assert_eq!(names_of(&data_file(&copies, "film")), 1);
 
-    let identity = origin.identity("alice").await;
-    let one = empty_clone(dir.path(), "one", identity, "alice").await;
+    let one = empty_clone(dir.path(), "one", alone(&origin).await, "alice").await;
     let (done, _) = bring(one.hub(), from(&copies)).await.unwrap();
     assert_eq!((done.files, done.linked), (2, 1), "{done:?}");
     assert_eq!(names_of(&data_file(&copies, "film")), 2);
-    let two = empty_clone(dir.path(), "two", origin.identity("alice").await, "alice").await;
+    let two = empty_clone(dir.path(), "two", alone(&origin).await, "alice").await;
     let (done, _) = bring(two.hub(), RestoreOptions { copy: true, ..from(&copies) }).await.unwrap();
     assert_eq!((done.files, done.linked), (2, 0), "{done:?}");
     for hub in [&one, &two] {
@@ -331,8 +341,7 @@ async fn what_has_not_arrived_is_named() {
     missing.sort_unstable();
     assert_eq!((saved.missing, missing), (2, vec!["film".to_owned(), "note".to_owned()]));
     assert_eq!(Backup::open(&target).unwrap().header().missing, 2);
-    let identity = Identity { locations: Vec::new(), ..origin.identity("alice").await };
-    let restored = empty_clone(dir.path(), "restored", identity, "alice").await;
+    let restored = empty_clone(dir.path(), "restored", alone(&origin).await, "alice").await;
     let (done, troubles) = bring(restored.hub(), from(&target)).await.unwrap();
     assert_eq!((done.entries, done.missing, troubles.len()), (2, 2, 0), "{done:?}");
     assert_eq!(restored.names("alice").await, ["film", "note"]);
@@ -382,7 +391,7 @@ async fn a_dry_run_changes_nothing() {
     let put = furnish(&origin).await;
     let target = dir.path().join("backup");
     save(&origin, "alice", options(&target)).await;
-    let clone = empty_clone(dir.path(), "clone", origin.identity("alice").await, "alice").await;
+    let clone = empty_clone(dir.path(), "clone", alone(&origin).await, "alice").await;
     let before = clone.channel("alice").await;
     let dry = RestoreOptions { dry_run: true, ..from(&target) };
     let (done, _) = bring(clone.hub(), dry).await.unwrap();
@@ -414,7 +423,7 @@ async fn many_items_take_several_files() {
     let target = dir.path().join("backup");
     save(&origin, "alice", options(&target)).await;
     assert_eq!(lines(&target)[0].meta.len(), 3);
-    let clone = empty_clone(dir.path(), "clone", origin.identity("alice").await, "alice").await;
+    let clone = empty_clone(dir.path(), "clone", alone(&origin).await, "alice").await;
     let (done, troubles) = bring(clone.hub(), from(&target)).await.unwrap();
     assert_eq!((done.entries, troubles.len()), (1, 0));
     let channel = clone.channel("alice").await;

@@ -4,6 +4,7 @@
 
 mod audit;
 mod backup;
+mod backup_send;
 mod clones;
 mod cloud;
 mod craft;

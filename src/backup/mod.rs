@@ -12,6 +12,7 @@
 //! | `restore.rs` | the pass over an index: entries into the catalog, then their bytes |
 //! | `bring.rs` | bytes of a backup into the storage |
 //! | `receive.rs` | a backup that is brought over the network: statements, and bytes |
+//! | `spool.rs`, `upload.rs` | one that is uploaded file by file, in any order: what waits for what |
 //! | `send.rs` | the client that brings one to a hub elsewhere |
 //!
 //! Spec: BACKUP-9 to BACKUP-13, BACKUP-16, BACKUP-22 to BACKUP-25, ID-20.
@@ -22,6 +23,8 @@ mod receive;
 mod restore;
 mod send;
 mod shelve;
+mod spool;
+mod upload;
 
 use zotferry_backup::BackupError;
 use zotferry_protocol::refusal::Refusal;
@@ -38,6 +41,7 @@ pub use export::{ExportEvent, ExportOptions, Exported, export};
 pub use receive::{Awaited, Body, Bringers, Came, Standing, Taken};
 pub use restore::{RestoreEvent, RestoreOptions, Restored, restore};
 pub use send::{SendError, send};
+pub use spool::{Held, Spool, clear_uploads, take as take_upload};
 
 /// Why a backup was not made, or not brought back.
 #[derive(Debug, thiserror::Error)]

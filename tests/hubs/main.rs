@@ -11,6 +11,7 @@ mod craft;
 mod dav;
 mod dav_client;
 mod dav_files;
+mod dav_restore;
 mod faults_away;
 mod faults_bytes;
 mod faults_change;

@@ -28,7 +28,7 @@ const PAGE: u32 = 256;
 /// Items read at once: each may have half a packet.
 const ITEMS: u32 = 16;
 /// Entries that wait for the thread that writes.
-const WAITING: usize = 256;
+const WAITING: usize = 32;
 /// Bytes of one operation, as in a packet.
 const ROOM: usize = MAX_PACKET - (16 << 10);
 

@@ -3,9 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use zotferry_backup::{Backup, BackupError, Part, Trouble};
+use zotferry_backup::{
+    Backup, BackupError, Digests, Kind, Line, LineData, Part, Reading, Text, Trouble, Writer,
+};
+use zotferry_protocol::ids::{ChunkNo, Digest, ResourceId};
+use zotferry_protocol::manifest::{ChunkRange, PAGE};
+use zotferry_protocol::merkle;
 
-use crate::sample::{MIB, Sample, look, mended, root, samples, save};
+use crate::sample::{Key, MIB, Sample, look, mended, metadata, root, sample, samples, save};
 
 fn data(dir: &Path, bytes: &[u8]) -> PathBuf {
     let root = root(bytes).to_string();
@@ -131,4 +136,53 @@ fn what_is_nowhere_good_is_left_as_it_is() {
     assert_eq!((sums.bad, sums.mended), (1, 0), "{found:?}");
     assert!(fs::read(&path).unwrap() == before);
     assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 1, "the lock alone");
+}
+
+/// A backup of one entry whose content has more chunks than fit its metadata, and its digests. Its bytes are not there:
+/// nobody has that many for a test.
+fn save_large(dir: &Path) -> Vec<Digest> {
+    let digests: Vec<Digest> = (0..PAGE + 1).map(|n| merkle::leaf(&n.to_be_bytes())).collect();
+    let key = Key::new("test-only-channel.pem");
+    let whose = key.identity();
+    let mut writer = Writer::begin(dir, &whose.channel).unwrap();
+    let pages = digests.chunks(PAGE as usize).map(|page| Ok(page.to_vec()));
+    let (root, size) = (merkle::root(&digests), u64::from(PAGE) * MIB as u64 + 1);
+    writer.digests(&root, PAGE + 1, pages).unwrap();
+    let mut entry = metadata(&sample("a", "large", Vec::new()));
+    let content = &mut entry.contents[0];
+    (content.root, content.size, content.digests) = (root, size, Digests::File);
+    entry.operation.attach[0].row.filesize = size;
+    let meta = vec![Text(writer.metadata(&entry).unwrap())];
+    let id = Text(ResourceId::new("a").unwrap());
+    let data = vec![LineData { root: Text(root), size }];
+    let path = Some("large".to_owned());
+    writer.entry(&Line { id, kind: Kind::File, path, meta, data, missing: Vec::new() }).unwrap();
+    writer.finish(&whose, 1, &key).unwrap();
+    digests
+}
+
+/// BACKUP-10, BACKUP-18, BACKUP-20: the digests of a large content have a file of their own, which proves itself by the root,
+/// and is mended like any other.
+#[test]
+fn digests_of_a_large_content_prove_themselves() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let digests = save_large(dir.path());
+    save_large(other.path());
+    let backup = Backup::open(dir.path()).unwrap();
+    let line = zotferry_backup::Index::open(&backup).unwrap().next_line().unwrap().unwrap();
+    let entry = backup.metadata(&line.meta[0].0).unwrap().unwrap();
+    let reading = Reading::of(&backup, &entry.contents[0]).unwrap().unwrap();
+    assert_eq!(reading.manifest.chunks(), PAGE + 1);
+    let last = reading.digests(ChunkRange { first: PAGE - 1, count: 2 }).unwrap();
+    assert_eq!(last, digests[PAGE as usize - 1..]);
+    assert_eq!(reading.manifest.span(ChunkNo(PAGE)).unwrap().len, 1);
+    let (found, sums) = look(dir.path());
+    assert_eq!((sums.bad, found[0].part, &found[0].trouble), (1, Part::Data, &Trouble::Missing));
+    flip(&first(dir.path(), "digests"), 40_000);
+    let (found, _) = look(dir.path());
+    let parts: Vec<Part> = found.iter().map(|found| found.part).collect();
+    assert_eq!(parts, [Part::Data, Part::Digests]);
+    let (found, sums) = mended(dir.path(), &Backup::open(other.path()).unwrap());
+    assert_eq!((sums.mended, sums.bad), (1, 1), "{found:?}");
+    assert!(Reading::of(&backup, &entry.contents[0]).unwrap().is_ok());
 }

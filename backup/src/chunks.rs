@@ -17,7 +17,7 @@ use crate::error::{BackupError, Result};
 use crate::folder::{Backup, Shelf};
 
 /// Bytes read at once: enough to keep a disk busy, little enough to stay in a core's cache.
-pub(crate) const PIECE: usize = 512 << 10;
+pub(crate) const PIECE: usize = 128 << 10;
 
 /// Why the digests of a content cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

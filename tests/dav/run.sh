@@ -11,8 +11,10 @@ zotferry=$(realpath "${1:-target/debug/zotferry}")
 tree=$(realpath "${2:-$(dirname "$0")/../../src}")
 work=$(mktemp -d)
 hub_pid=
+other_pid=
 
 clean_up() {
+    if [[ -n $other_pid ]]; then kill "$other_pid" 2>/dev/null || true; fi
     if [[ -n $hub_pid ]] && kill "$hub_pid" 2>/dev/null; then
         wait "$hub_pid" || echo "the hub ended with status $?"
     fi
@@ -103,8 +105,9 @@ for way in rclone curl; do
     for name in large piped; do
         curl -fsS -u "alice:$secret" "$dav/$name" | cmp - "$work/large" || wrong "$way: $name was not brought back"
     done
-    left=$(curl -fsS -u "alice:$secret" -X PROPFIND -H 'Depth: 1' "$dav/.restore/" | grep -o '<D:getcontentlength>' | wc -l)
+    left=$(curl -fsS -u "alice:$secret" -X PROPFIND -H 'Depth: 1' "$dav/.restore/" | grep -c '<D:getcontentlength>' || true)
     [[ $left = 0 ]] || wrong "$way: $left files were left over"
     kill "$other_pid" && wait "$other_pid" || wrong "the hub that $way restored ended badly"
+    other_pid=
 done
 echo "all of them are content"

@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 
 from encoder import (  # noqa: E402
     cases_audit,
+    cases_backup,
     cases_envelopes,
     cases_files,
     cases_frames,
@@ -35,6 +36,7 @@ from encoder import (  # noqa: E402
 VECTORS = {
     "attach": cases_sync.attach,
     "audit": cases_audit.cases,
+    "backup": cases_backup.cases,
     "chunking": cases_files.chunking,
     "envelopes": cases_envelopes.cases,
     "exchange": exchange.cases,
@@ -48,6 +50,7 @@ VECTORS = {
     "packets": cases_packets.packets,
     "photos": cases_photos.cases,
     "refusals": refusals.cases,
+    "restores": cases_backup.restores,
     "rotations": cases_keys.rotations,
     "streams": cases_frames.streams,
     "versions": cases_sync.version_cases,

@@ -4,6 +4,7 @@
 //! `ARCHITECTURE.md` says which module knows what, and what never happens.
 
 pub mod audit;
+pub mod backup;
 pub mod catalog;
 pub mod channels;
 pub mod chunker;

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::audit;
+use crate::backup;
 use crate::clone_sync;
 use crate::hook;
 use crate::hub::{Hub, HubError};
@@ -41,6 +42,9 @@ impl Service {
         hub.catalog.mark_running().await?;
         if let Err(error) = sweep_unfinished(&hub).await {
             tracing::error!(%error, "unfinished uploads could not be removed");
+        }
+        if let Err(error) = backup::clear_uploads(&hub) {
+            tracing::error!(%error, "unfinished uploads of a backup could not be removed");
         }
         let receiver = Receiver::new(Arc::clone(&hub));
         let router = web::router(Arc::clone(&hub), Arc::clone(&receiver));

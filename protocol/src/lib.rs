@@ -19,6 +19,7 @@ pub mod photo;
 pub mod places;
 pub mod raw;
 pub mod refusal;
+pub mod restore;
 pub mod transfer;
 pub mod trie;
 pub mod version;

@@ -118,12 +118,25 @@ impl Comparing<'_> {
         }
         // Tombstones that only one of them has forgotten are no difference that anybody has to mend.
         account.in_sync = equal.is_some() || left == 0;
+        if account.in_sync {
+            self.ask_for_what_no_backup_brought().await?;
+        }
         account.entries = self.hub.catalog.whole(self.channel.id).await?.sum.count;
         let (at, due) = (self.hub.clock.now(), self.hub.next_audit());
         let differing = if account.in_sync { 0 } else { left };
         let note = Comparison { at, equal, differing, due };
         self.hub.catalog.note_compared(self.channel.id, self.peer.row, &note).await?;
         Ok(account)
+    }
+
+    /// BACKUP-25: a clone with an equal catalog announces all that is in it.
+    async fn ask_for_what_no_backup_brought(&self) -> Result<(), CallError> {
+        let (channel, site) = (self.channel.id, self.peer.row);
+        let now = self.hub.clock.now();
+        if self.hub.catalog.may_have(channel, site, self.hub.site, now).await? > 0 {
+            self.hub.tell_receiver();
+        }
+        Ok(())
     }
 
     /// One way through both catalogs; returns how many leaves differed.

@@ -53,6 +53,17 @@ pub(super) async fn mark_present(
     Ok(present)
 }
 
+async fn fetch_instead(tx: &mut SqliteConnection, channel: ChannelNo) -> Result<u64, CatalogError> {
+    let changed = sqlx::query(
+        "UPDATE data SET source = 'fetch'
+         WHERE channel = ?1 AND state = 'wanted' AND source = 'backup'",
+    )
+    .bind(channel)
+    .execute(tx)
+    .await?;
+    Ok(changed.rows_affected())
+}
+
 impl Catalog {
     /// SYNC-31: the bytes of these contents are durable in storage: they count as used, may be
     /// served, and are reported. One transaction however many. Returns how many became present.
@@ -86,8 +97,17 @@ impl Catalog {
         .bind(channel)
         .execute(&mut *tx)
         .await?;
+        let given_up = fetch_instead(&mut tx, channel).await?;
         self.commit(tx).await?;
-        Ok(retried.rows_affected())
+        Ok(retried.rows_affected() + given_up)
+    }
+
+    /// BACKUP-25: what a backup was to bring and has not is asked of the hubs from now on. Returns how much.
+    pub async fn fetch_instead(&self, channel: ChannelNo) -> Result<u64, CatalogError> {
+        let mut tx = self.begin().await?;
+        let changed = fetch_instead(&mut tx, channel).await?;
+        self.commit(tx).await?;
+        Ok(changed)
     }
 
     /// Wants one content again that was given up: somebody waits for it.

@@ -30,6 +30,7 @@
 //! | `watch.rs` | what was mirrored from folders of this machine |
 //! | `trie.rs`, `ranges.rs`, `compared.rs` | what a channel adds up to; parts of it; how clones were found |
 //! | `tombstones.rs`, `scrub.rs` | removed entries that nobody needs; contents that are damaged |
+//! | `saved.rs` | all entries in the order of their ids, for a backup |
 //! | `outbox.rs`, `reports.rs`, `replay.rs` | operations to deliver; what clones answered; what we answered |
 //!
 //! Spec: SYNC-3 to SYNC-32, SIGN-8, SIGN-9, SIGN-12.
@@ -62,6 +63,7 @@ mod put;
 mod ranges;
 mod replay;
 mod reports;
+mod saved;
 mod scrub;
 mod serve;
 mod sites;
@@ -102,6 +104,7 @@ pub use properties::{MAX_PROPERTIES, MAX_PROPERTY, Property};
 pub use put::{Access, Author, Change, Clash, Filed, LocalContent, LocalPut, PutBatch};
 pub use ranges::{ListedLeaf, Whole};
 pub use reports::OpReport;
+pub use saved::{Saved, SavedPage};
 pub use scrub::{GivenUp, ScrubMark};
 pub use serve::{ContentName, Served};
 pub use sites::{NewSite, Site};

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use zotferry_protocol::ids::Millis;
 
-use super::columns::list;
+use super::columns::{integer, list};
 use super::error::CatalogError;
 use super::{Catalog, ChannelNo, SiteNo, WantedNo};
 
@@ -34,8 +35,33 @@ impl Catalog {
         rows.iter().map(|row| Ok((row.try_get("channel")?, row.try_get("site")?))).collect()
     }
 
+    /// BACKUP-25: contents that came to be wanted by a backup of the hub at `here`, and that it has not
+    /// brought, may be asked of this site. Returns how many that are news.
+    pub async fn may_have(
+        &self,
+        channel: ChannelNo,
+        site: SiteNo,
+        here: SiteNo,
+        now: Millis,
+    ) -> Result<u64, CatalogError> {
+        let mut tx = self.begin().await?;
+        let added = sqlx::query(
+            "INSERT OR IGNORE INTO present_at (channel, site, root, at)
+             SELECT d.channel, ?2, d.root, ?4 FROM data d INDEXED BY data_wanted
+             WHERE d.state = 'wanted' AND d.channel = ?1 AND d.source = 'fetch' AND d.site = ?3",
+        )
+        .bind(channel)
+        .bind(site)
+        .bind(here)
+        .bind(integer(now.0)?)
+        .execute(&mut *tx)
+        .await?;
+        self.commit(tx).await?;
+        Ok(added.rows_affected())
+    }
+
     /// SYNC-11: the hubs, other than the one at `here`, that may be asked for each of these contents,
-    /// by site. One that nobody has is left out.
+    /// by site. One that nobody has, or that a backup is bringing, is left out.
     pub async fn sources_of(
         &self,
         here: SiteNo,
@@ -44,7 +70,7 @@ impl Catalog {
         let rows = sqlx::query(
             "SELECT d.id, l.site
              FROM json_each(?1) j CROSS JOIN data d CROSS JOIN location l
-             WHERE d.id = j.value AND l.channel = d.channel
+             WHERE d.id = j.value AND l.channel = d.channel AND d.source = 'fetch'
                AND l.site <> ?2 AND l.state = 'listed' AND l.deleted = 0 AND l.is_foreign = 0
                AND (d.site = l.site OR EXISTS (
                     SELECT 1 FROM present_at p

@@ -154,6 +154,31 @@ pub(super) fn marked(name: &str, hash: &ResourceId) -> String {
     }
 }
 
+/// SYNC-41: what entries are shown as.
+pub(super) async fn shown_in(
+    connection: &mut SqliteConnection,
+    channel: ChannelNo,
+    entries: &[&Attach],
+) -> Result<Vec<String>, CatalogError> {
+    let asked = entries.iter().map(|a| (folder_text(a.folder.as_ref()), &a.filename, &a.hash));
+    let rows = sqlx::query(
+        "SELECT EXISTS (
+             SELECT 1 FROM attach a INDEXED BY attach_folder
+             WHERE a.channel = ?1 AND a.folder = j.value ->> 0 AND a.filename = j.value ->> 1
+               AND a.hash < j.value ->> 2 AND a.alive = 1) AS later
+         FROM json_each(?2) j ORDER BY j.key",
+    )
+    .bind(channel)
+    .bind(list(asked))
+    .fetch_all(connection)
+    .await?;
+    let shown = entries.iter().zip(&rows).map(|(entry, row)| {
+        let later: bool = row.try_get("later")?;
+        Ok(if later { marked(&entry.filename, &entry.hash) } else { entry.filename.clone() })
+    });
+    shown.collect()
+}
+
 /// Characters of an id in a shown name.
 const MARK: usize = 4;
 
@@ -269,23 +294,8 @@ impl Catalog {
         channel: ChannelNo,
         entries: &[Attach],
     ) -> Result<Vec<String>, CatalogError> {
-        let asked = entries.iter().map(|a| (folder_text(a.folder.as_ref()), &a.filename, &a.hash));
-        let rows = sqlx::query(
-            "SELECT EXISTS (
-                 SELECT 1 FROM attach a INDEXED BY attach_folder
-                 WHERE a.channel = ?1 AND a.folder = j.value ->> 0 AND a.filename = j.value ->> 1
-                   AND a.hash < j.value ->> 2 AND a.alive = 1) AS later
-             FROM json_each(?2) j ORDER BY j.key",
-        )
-        .bind(channel)
-        .bind(list(asked))
-        .fetch_all(&mut *self.reader().await?)
-        .await?;
-        let shown = entries.iter().zip(&rows).map(|(entry, row)| {
-            let later: bool = row.try_get("later")?;
-            Ok(if later { marked(&entry.filename, &entry.hash) } else { entry.filename.clone() })
-        });
-        shown.collect()
+        let entries: Vec<&Attach> = entries.iter().collect();
+        shown_in(&mut *self.reader().await?, channel, &entries).await
     }
 
     /// The folders above an entry, the topmost first.

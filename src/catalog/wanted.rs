@@ -62,7 +62,8 @@ pub struct Tally {
 }
 
 impl Catalog {
-    /// The next contents for which a site may be asked (SYNC-11), whoever else has them: in classes of
+    /// The next contents for which a site may be asked (SYNC-11), whoever else has them, other than those
+    /// that a backup is bringing (BACKUP-25): in classes of
     /// size the smallest first, and of a class what was edited last; none while the channel rests.
     pub async fn next_wanted(
         &self,
@@ -76,7 +77,7 @@ impl Catalog {
         let (turn, id) = after.map_or((-1, 0), |cursor| (cursor.turn, cursor.id));
         let rows = sqlx::query(
             "SELECT d.* FROM data d INDEXED BY data_wanted
-             WHERE d.state = 'wanted' AND d.channel = ?1
+             WHERE d.state = 'wanted' AND d.channel = ?1 AND d.source = 'fetch'
                AND d.turn BETWEEN ?3 AND ?4 AND (d.turn, d.id) > (?5, ?6)
                AND (d.site = ?2 OR EXISTS (
                     SELECT 1 FROM present_at p

@@ -6,11 +6,13 @@
 
 mod adopt;
 mod audit;
+mod bring;
 mod channel;
 mod clone;
 mod demo;
 mod edit;
 mod exit;
+mod export;
 mod get;
 mod hub;
 mod hubzilla;
@@ -25,11 +27,13 @@ mod pause;
 mod photo;
 mod progress;
 mod put;
+mod restore;
 mod retry;
 mod shell;
 mod signals;
 mod status;
 mod transfers;
+mod verify;
 mod watch;
 
 use std::io::IsTerminal as _;
@@ -80,6 +84,9 @@ enum Command {
     Meta(meta::Meta),
     Watch(watch::Watch),
     Audit(audit::Audit),
+    Export(export::Export),
+    Verify(verify::Verify),
+    Restore(restore::Restore),
     Retry(retry::Retry),
     Pause(pause::Pause),
     Resume(pause::Resume),
@@ -98,6 +105,8 @@ Examples:
   zotferry --dir hub channel export alice alice.id carry it to another hub: there
   zotferry --dir there channel import alice.id     make that one its clone
   zotferry --dir there status --watch              and see the files come
+  zotferry export hub alice /mnt/disk/alice        all files into a plain folder, and back:
+  zotferry restore /mnt/disk/alice --to there
 
 Exit codes:
   0  done
@@ -155,6 +164,9 @@ impl Command {
             Self::Meta(meta) => meta.run(dir).await,
             Self::Watch(watch) => watch.run(dir).await,
             Self::Audit(audit) => audit.run(dir).await,
+            Self::Export(export) => export.run().await,
+            Self::Verify(verify) => verify.run().await,
+            Self::Restore(restore) => restore.run().await,
             Self::Retry(retry) => retry.run(dir).await,
             Self::Pause(pause) => pause.run(dir).await,
             Self::Resume(resume) => resume.run(dir).await,

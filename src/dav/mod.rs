@@ -14,6 +14,7 @@
 //! | `question.rs`, `propfind.rs`, `multistatus.rs` | what is asked, what is said of it, XML |
 //! | `listing.rs`, `meta.rs` | folders page by page; what is known of an entry |
 //! | `download.rs`, `upload.rs` | bytes out and in |
+//! | `restoring.rs` | `.restore/`: a backup that is uploaded file by file |
 //! | `props.rs`, `locks.rs` | changing dead properties; locks, which lapse |
 
 mod download;
@@ -25,6 +26,7 @@ mod multistatus;
 mod propfind;
 mod props;
 mod question;
+mod restoring;
 mod tree;
 mod upload;
 mod visit;
@@ -65,6 +67,7 @@ struct Dav {
     group: crate::files::Group,
     /// Places for uploads that are too large for memory.
     uploads: Arc<Semaphore>,
+    restoring: restoring::Restoring,
 }
 
 /// The route of WebDAV. Its bodies have no limit here: quotas and the disk are their limit.
@@ -75,6 +78,7 @@ pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
         locks: AllLocks::default(),
         group: crate::files::Group::default(),
         uploads: Arc::new(Semaphore::new(upload::AT_ONCE)),
+        restoring: restoring::Restoring::default(),
     });
     Router::new().route("/dav/{*path}", any(answer)).with_state(dav)
 }
@@ -104,6 +108,9 @@ async fn answer_known(dav: &Arc<Dav>, channel: Channel, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let visit = Visit::new(dav, channel, &parts);
     let body = impatient(body, stall);
+    if let Some(name) = restoring::below(&visit) {
+        return restoring::answer(dav, &visit, name, parts, body).await;
+    }
     if parts.method == Method::PUT {
         return handle(dav, &visit, parts, body).await;
     }

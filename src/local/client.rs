@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 
 use super::get::{EXECUTABLE, MTIME};
 use super::socket::Address;
-use super::{Ask, AskLines, Failure, Get, Line, Local, router};
+use super::{Ask, AskLines, Failure, Get, Kind, Line, Local, Piece, router};
 use crate::hub::{Folder, FolderError, Hub, HubError};
 
 /// Bytes of an answer that is read as a whole.
@@ -119,6 +119,16 @@ impl Client {
             executable: response.headers().contains_key(EXECUTABLE),
             body: response.into_body().into_data_stream(),
         })
+    }
+
+    /// Asks for bytes of a content; `None` when the hub does not have them.
+    pub async fn piece(&self, question: &Piece) -> Result<Option<Bytes>, ClientError> {
+        let most = usize::try_from(question.len).unwrap_or(usize::MAX);
+        match self.post(Piece::PATH, question).await {
+            Ok(response) => to_bytes(response.into_body(), most).await.map(Some).map_err(broken),
+            Err(ClientError::Failed(failure)) if failure.kind == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Leaves a folder that was opened for this question as it was found; a hub that runs is told

@@ -6,8 +6,10 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use zotferry_backup::BackupError;
 
 use crate::audit::ScrubError;
+use crate::backup::SaveError;
 use crate::catalog::CatalogError;
 use crate::channels::export::ExportError;
 use crate::channels::{ChannelError, SealError};
@@ -69,6 +71,17 @@ impl From<ExportError> for Failure {
         let kind = match &error {
             ExportError::Seal(SealError::Derive(_)) => Kind::Failed,
             ExportError::Seal(_) | ExportError::Content(_) | ExportError::Key(_) => Kind::Sealed,
+            _ => Kind::Failed,
+        };
+        Self { kind, message: error.to_string() }
+    }
+}
+
+impl From<SaveError> for Failure {
+    fn from(error: SaveError) -> Self {
+        let kind = match error {
+            SaveError::Identity(error) => return error.into(),
+            SaveError::NoChannel { .. } | SaveError::Backup(BackupError::None(_)) => Kind::NotFound,
             _ => Kind::Failed,
         };
         Self { kind, message: error.to_string() }

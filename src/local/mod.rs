@@ -9,6 +9,7 @@
 //! answered with lines of JSON (see `lines.rs`). One file per question, or per family of them.
 
 mod audit;
+mod backup;
 mod channels;
 pub mod client;
 mod clones;
@@ -45,6 +46,7 @@ use crate::receiver::Receiver;
 use crate::watch::Watches;
 
 pub use audit::{Audit, AuditEvent};
+pub use backup::{ExportBackup, Piece, RestoreBackup};
 pub use channels::{
     ChannelInfo, ExportChannel, Exported, ImportChannel, Imported, ListChannels, MakeChannel,
 };
@@ -161,6 +163,9 @@ pub fn router(local: Arc<Local>) -> Router {
         .route(ShowPhotos::PATH, post(photo::show))
         .route(StatusOf::PATH, post(status::status))
         .route(Audit::PATH, post(audit::audit))
+        .route(ExportBackup::PATH, post(backup::export))
+        .route(RestoreBackup::PATH, post(backup::restore))
+        .route(Piece::PATH, post(backup::piece))
         .route(Transfers::PATH, post(transfers::transfers))
         .route(Retry::PATH, post(control::retry))
         .route(SetPaused::PATH, post(control::set_paused))

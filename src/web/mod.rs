@@ -3,6 +3,7 @@
 //! Owns: routes, header names, status codes, connections. Not here: what is answered (`packets`).
 //! Spec: PKT-10 to PKT-14, REF-3, STREAM-1, STREAM-4, STREAM-14.
 
+mod restore;
 mod server;
 mod stream;
 mod zot;
@@ -32,6 +33,7 @@ pub use server::{serve, serve_local};
 
 /// The routes of one hub.
 pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
+    let backups = restore::router(Arc::clone(&hub));
     let people = cloud::router(Arc::clone(&hub), Arc::clone(&receiver));
     let programs = dav::router(Arc::clone(&hub), receiver);
     Router::new()
@@ -40,6 +42,7 @@ pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
         .route("/.well-known/zot-file", get(capabilities))
         .layer(DefaultBodyLimit::max(MAX_PACKET))
         .with_state(hub)
+        .merge(backups)
         .merge(people)
         .merge(programs)
 }

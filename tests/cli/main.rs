@@ -1,6 +1,7 @@
 //! The command line as a person uses it: the real binary, real folders, real signals.
 
 mod adopt;
+mod backup;
 mod demo;
 mod edit;
 mod files;

@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod backup;
 mod huge;
 mod process;
 

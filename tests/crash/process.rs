@@ -115,7 +115,7 @@ impl HubProcess {
     }
 }
 
-async fn new_hub(dir: &Path) -> HubProcess {
+pub(crate) async fn new_hub(dir: &Path) -> HubProcess {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = BaseUrl::parse(&format!("http://{address}")).unwrap();
     Hub::init(dir, url, address).await.unwrap();

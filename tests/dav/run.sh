@@ -11,8 +11,10 @@ zotferry=$(realpath "${1:-target/debug/zotferry}")
 tree=$(realpath "${2:-$(dirname "$0")/../../src}")
 work=$(mktemp -d)
 hub_pid=
+other_pid=
 
 clean_up() {
+    if [[ -n $other_pid ]]; then kill "$other_pid" 2>/dev/null || true; fi
     if [[ -n $hub_pid ]] && kill "$hub_pid" 2>/dev/null; then
         wait "$hub_pid" || echo "the hub ended with status $?"
     fi
@@ -77,4 +79,35 @@ for name in large piped; do
 done
 [[ $(curl -s -o /dev/null -w '%{http_code}' "$hub/dav/alice/large") = 401 ]] || wrong "curl: no password was needed"
 if find "$work/hub/storage/partial" -type f | grep .; then wrong "an upload left something behind"; fi
+echo "--- a backup, by rclone and by curl"
+"$zotferry" export "$work/hub" alice "$work/backup" >/dev/null
+"$zotferry" --dir "$work/hub" channel export alice "$work/alice.id" --passphrase-file <(echo correct horse) >/dev/null
+for way in rclone curl; do
+    there=$(python3 -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])')
+    "$zotferry" init "$work/$way" --url "http://127.0.0.1:$there" >/dev/null
+    "$zotferry" --dir "$work/$way" channel import "$work/alice.id" --passphrase-file <(echo correct horse) >/dev/null
+    secret=$("$zotferry" --dir "$work/$way" password new alice --label test)
+    "$zotferry" hub "$work/$way" >"$work/$way.log" 2>&1 &
+    other_pid=$!
+    for _ in $(seq 100); do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$there") 2>/dev/null; then break; fi
+        sleep 0.1
+    done
+    dav=http://127.0.0.1:$there/dav/alice
+    if [[ $way = rclone ]]; then
+        RCLONE_CONFIG_HUB_URL=$dav/.restore/ RCLONE_CONFIG_HUB_PASS=$(rclone obscure "$secret") \
+            rclone copy --transfers 8 "$work/backup" hub: --exclude 'tmp/**' || wrong "rclone: uploading the backup failed"
+    else
+        (cd "$work/backup" && find data meta -type f | sort -R) | while read -r file; do
+            curl -fsS -u "alice:$secret" -T "$work/backup/$file" "$dav/.restore/$file" || wrong "curl: $file was refused"
+        done
+    fi
+    for name in large piped; do
+        curl -fsS -u "alice:$secret" "$dav/$name" | cmp - "$work/large" || wrong "$way: $name was not brought back"
+    done
+    left=$(curl -fsS -u "alice:$secret" -X PROPFIND -H 'Depth: 1' "$dav/.restore/" | grep -c '<D:getcontentlength>' || true)
+    [[ $left = 0 ]] || wrong "$way: $left files were left over"
+    kill "$other_pid" && wait "$other_pid" || wrong "the hub that $way restored ended badly"
+    other_pid=
+done
 echo "all of them are content"

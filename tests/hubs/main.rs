@@ -4,12 +4,15 @@
 
 mod adopt;
 mod audit;
+mod backup;
+mod backup_send;
 mod clones;
 mod cloud;
 mod craft;
 mod dav;
 mod dav_client;
 mod dav_files;
+mod dav_restore;
 mod faults_away;
 mod faults_bytes;
 mod faults_change;

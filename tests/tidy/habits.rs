@@ -2,7 +2,7 @@
 
 use crate::source::{Line, none, sources};
 
-const ALL: &[&str] = &["src", "protocol", "tests", "benches"];
+const ALL: &[&str] = &["src", "backup", "protocol", "tests", "benches"];
 const MOST_LINES: usize = 500;
 
 fn lines_with(folders: &[&str], wrong: impl Fn(&Line<'_>) -> bool) -> Vec<String> {

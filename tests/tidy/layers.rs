@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["items", "photos", "receiver"],
     &["packets"],
     &["audit", "channels", "clone_sync", "files", "hook", "sweep"],
+    &["backup"],
     &["cloud", "dav", "hubzilla", "watch"],
     &["web"],
     &["service"],

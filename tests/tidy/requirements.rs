@@ -34,7 +34,7 @@ fn ids(text: &str) -> Vec<(String, bool)> {
 
 const CHAPTERS: &[&str] = &[
     "PKT", "SIGN", "ID", "FILE", "FETCH", "STREAM", "SYNC", "ITEM", "TRANS", "PHOTO", "QUEUE",
-    "AUDIT", "REF",
+    "AUDIT", "REF", "BACKUP",
 ];
 
 /// Every requirement, and where it stands.
@@ -114,7 +114,7 @@ fn excepted(what: &str) -> BTreeSet<String> {
 
 /// Every file that may name requirements, but this folder, which is about all of them.
 fn everything() -> Vec<Source> {
-    let mut sources = sources(&["src", "protocol", "tests", "benches"]);
+    let mut sources = sources(&["src", "backup", "protocol", "tests", "benches"]);
     sources.retain(|source| !source.path.starts_with("tests/tidy/"));
     sources
 }

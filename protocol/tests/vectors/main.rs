@@ -13,6 +13,7 @@ mod keys;
 mod packets;
 mod photos;
 mod refusals;
+mod restores;
 mod support;
 mod sync;
 
@@ -30,11 +31,12 @@ const THEMES: &[&[File]] = &[
     packets::FILES,
     photos::FILES,
     refusals::FILES,
+    restores::FILES,
     sync::FILES,
 ];
 
-/// What is about rules that the hub keeps and this crate does not know: `src/items/tests.rs` runs it.
-const ELSEWHERE: [&str; 1] = ["items"];
+/// What is about rules that this crate does not know: `src/items/tests.rs` and `backup/tests/vectors.rs` run it.
+const ELSEWHERE: [&str; 2] = ["backup", "items"];
 
 /// A vector that nobody runs proves nothing.
 #[test]
@@ -102,6 +104,12 @@ fn photos_are_as_specified() {
 #[test]
 fn refusals_are_those_of_the_table() {
     run(refusals::FILES);
+}
+
+/// BACKUP-26, BACKUP-27.
+#[test]
+fn restores_are_believed_as_specified() {
+    run(restores::FILES);
 }
 
 /// SYNC-6, SYNC-7, SYNC-18 to SYNC-26.

@@ -4,7 +4,7 @@ use zotferry_protocol::ids::{Millis, ReplicaId, Role};
 use zotferry_protocol::packets::PresentData;
 
 use crate::catalog::testing::{Fixture, NOW, digest, new_location, resource, want};
-use crate::catalog::{ChannelNo, LocationState, NewLocation, SiteNo, SizeClass};
+use crate::catalog::{ChannelNo, LocationState, NewLocation, SiteNo, SizeClass, Source, Want};
 
 const NONE: Vec<SiteNo> = Vec::new();
 
@@ -130,4 +130,26 @@ async fn roots_that_nobody_wants_are_told() {
         .collect();
     use crate::catalog::DataState::{Present, Wanted};
     assert_eq!(states, [Present, Wanted, Wanted]);
+}
+
+/// BACKUP-25: while a backup is bringing a content, no hub is asked for it; what it did not bring is asked of clones whose
+/// catalog is equal.
+#[tokio::test]
+async fn what_a_backup_brings_is_not_fetched() {
+    let hub = Fixture::create().await;
+    hub.upsert_location(&listed(hub.alice, hub.site_b, 2)).await.expect("listed");
+    let brought = |n| Want { source: Source::Backup, ..want(&format!("f{n}"), n, 10) };
+    let mut apply = hub.begin_apply().await.expect("begun");
+    let wants = [brought(1), brought(2)];
+    let ids = apply.want(hub.alice, hub.here, &wants, NOW).await.expect("wanted");
+    let ids: Vec<_> = ids.iter().map(|wanted| wanted.id).collect();
+    apply.commit().await.expect("committed");
+    reports(&hub, hub.site_b, &[1]).await;
+    assert_eq!(at(&hub, hub.site_b).await, [0; 0]);
+    assert!(hub.sources_of(hub.here, &ids).await.expect("read").is_empty());
+    assert_eq!(hub.may_have(hub.alice, hub.site_b, hub.here, NOW).await.expect("noted"), 0);
+    assert_eq!(hub.fetch_instead(hub.alice).await.expect("changed"), 2);
+    assert_eq!(at(&hub, hub.site_b).await, [1], "it has reported this one");
+    assert_eq!(hub.may_have(hub.alice, hub.site_b, hub.here, NOW).await.expect("noted"), 1);
+    assert_eq!(at(&hub, hub.site_b).await, [1, 2]);
 }

@@ -5,7 +5,7 @@
 //! Invariant: a symbolic link is never followed (Invariant 9); folders are made 0700, files 0600.
 
 use std::fs::{DirBuilder, File};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -82,14 +82,15 @@ impl Folder {
     /// A second name for an open file; false when the system does not give it one here. It is the file that
     /// was opened, whatever its path is by now.
     pub(super) fn link(&self, source: &File, name: &str) -> Result<bool> {
-        let path = format!("/proc/self/fd/{}", source.as_raw_fd());
-        match fs::linkat(fs::CWD, path, &self.0, name, AtFlags::SYMLINK_FOLLOW) {
+        match crate::durable::link_open(source, &self.0, Path::new(name)) {
             Ok(()) => Ok(true),
-            Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::IO)) => {
-                Err(StorageError::errno("linking a file")(errno))
-            }
-            // Another file system, one without links, or a file that is not ours to link.
-            Err(_) => Ok(false),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::IO)) => {
+                    Err(StorageError::errno("linking a file")(errno))
+                }
+                // Another file system, one without links, or a file that is not ours to link.
+                _ => Ok(false),
+            },
         }
     }
 

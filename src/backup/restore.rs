@@ -1,0 +1,363 @@
+//! A backup into a channel that lives on this hub.
+//!
+//! Owns: whose backup it is, the pass over its index: entries into the catalog, then their bytes. Not here:
+//! merging (`packets`), bytes (`bring`).
+//! Invariant: an entry goes through the same merge as one that another clone announced, so that a restore
+//! may be repeated, broken off, and done beside other clones, with one outcome.
+//! Spec: BACKUP-22 to BACKUP-25, ID-20.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use zotferry_backup::{Backup, Content, Index, Line, Metadata};
+use zotferry_protocol::ids::{Digest, ResourceId};
+use zotferry_protocol::packets::{OpReport, OpStatus, Operation, Source};
+
+use super::SaveError;
+use super::bring::{Brought, bring};
+use crate::catalog::{Channel, Data};
+use crate::channels::{SealKey, export as identity};
+use crate::hub::Hub;
+use crate::packets::merge_answer;
+use crate::packets::statements::fresh_replica;
+
+/// Operations merged in one transaction.
+const MOST: usize = 200;
+/// And bytes of their metadata.
+const MOST_BYTES: usize = 4 << 20;
+/// Groups that are read ahead.
+pub(super) const AHEAD: usize = 2;
+
+/// How a backup is brought back.
+pub struct RestoreOptions {
+    /// The backup's folder.
+    pub backup: PathBuf,
+    /// What opens the identity in it, where the channel is not here yet.
+    pub identity: Option<SealKey>,
+    /// The channel's name here, where it is not here yet.
+    pub nick: Option<String>,
+    /// Real copies, also where links would do.
+    pub copy: bool,
+    /// Nothing is changed: only said what would be.
+    pub dry_run: bool,
+}
+
+/// What a restore tells as it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RestoreEvent {
+    /// It begins.
+    Begun {
+        /// The channel's name here.
+        channel: String,
+        /// Entries in the backup.
+        entries: u64,
+        /// Bytes of its contents.
+        bytes: u64,
+    },
+    /// So much is done.
+    Progress(Restored),
+    /// An entry, or its content, that did not come.
+    Trouble {
+        /// Its path.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// All is done.
+    Done(Restored),
+}
+
+/// What a restore has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// Entries looked at.
+    pub entries: u64,
+    /// Entries that were new here, or newer.
+    pub taken: u64,
+    /// Contents that came.
+    pub files: u64,
+    /// Bytes looked at.
+    pub bytes: u64,
+    /// Contents of those that are links.
+    pub linked: u64,
+    /// Contents that are not in the backup; other clones are asked for them.
+    pub missing: u64,
+    /// Entries that were refused, metadata and contents that are damaged.
+    pub troubles: u64,
+}
+
+/// An operation that comes out of a backup.
+pub(super) struct Coming {
+    pub(super) operation: Operation,
+    pub(super) contents: Vec<Content>,
+    pub(super) path: String,
+    /// Out of the entry's first metadata file; the others bring items alone.
+    pub(super) first: bool,
+}
+
+/// Some of them, and what could not be read.
+#[derive(Default)]
+pub(super) struct Group {
+    pub(super) coming: Vec<Coming>,
+    pub(super) troubles: Vec<(String, String)>,
+    size: usize,
+}
+
+/// Brings a backup back. `told` hears how far it is; when nobody listens any more, it ends.
+pub async fn restore(
+    hub: &Arc<Hub>,
+    options: RestoreOptions,
+    told: mpsc::Sender<RestoreEvent>,
+) -> Result<Restored, SaveError> {
+    let path = options.backup.clone();
+    let backup = tokio::task::spawn_blocking(move || Backup::open(&path)).await??;
+    let backup = Arc::new(backup);
+    let channel = channel(hub, &backup, &options).await?;
+    let header = backup.header();
+    let (nick, entries, bytes) = (channel.nick.clone(), header.entries, header.bytes);
+    told.send(RestoreEvent::Begun { channel: nick, entries, bytes }).await.ok();
+    let (send, mut groups) = mpsc::channel(AHEAD);
+    let from = Arc::clone(&backup);
+    let reading = tokio::task::spawn_blocking(move || read_in(&from, &send, MOST_BYTES));
+    let mut restoring =
+        Restoring { hub, channel, backup, options, told, done: Restored::default() };
+    while let Some(group) = groups.recv().await {
+        if restoring.told.is_closed() || hub.stop.is_cancelled() {
+            return Err(SaveError::Stopped);
+        }
+        restoring.group(group).await?;
+    }
+    reading.await??;
+    restoring.end().await
+}
+
+/// BACKUP-24: the channel that a backup is of, if it lives here or can be brought by the identity in the backup; from
+/// now on another writer.
+async fn channel(
+    hub: &Arc<Hub>,
+    backup: &Backup,
+    options: &RestoreOptions,
+) -> Result<Channel, SaveError> {
+    let header = backup.header();
+    let id = &header.channel.0;
+    let Some(channel) = hub.catalog.channel_by_id(id).await? else {
+        let absent = || SaveError::NoChannel { nick: header.nick.clone(), id: id.to_string() };
+        let (Some(key), Some(file)) = (&options.identity, backup.identity()?) else {
+            return Err(absent());
+        };
+        let opened = identity::open(&file, Some(key))?;
+        if !opened.identity.chain().is_ok_and(|chain| chain.channel() == id) || options.dry_run {
+            return Err(absent());
+        }
+        // ID-20: an import makes another writer.
+        return Ok(identity::import(hub, opened, options.nick.as_deref()).await?);
+    };
+    let chain = hub.chain(&channel).await.map_err(|e| SaveError::Row(e.to_string()))?;
+    if !chain.keys().any(|key| key.pem() == header.key) {
+        return Err(SaveError::OtherKey);
+    }
+    if !hub.lives_here(channel.id).await? {
+        return Err(SaveError::Left(channel.nick));
+    }
+    if options.dry_run { Ok(channel) } else { renew(hub, &channel).await }
+}
+
+/// The channel on this hub is another writer from now on.
+pub(super) async fn renew(hub: &Arc<Hub>, channel: &Channel) -> Result<Channel, SaveError> {
+    let own = hub.own_place(channel.id).await?;
+    let own = own.ok_or_else(|| SaveError::Left(channel.nick.clone()))?;
+    // ID-20: what is restored may be older than what this hub has told others under its old name.
+    let _one_at_a_time = hub.statements.lock().await;
+    hub.catalog.set_replica(channel.id, fresh_replica()).await?;
+    let channel = hub.catalog.channel(channel.id).await?;
+    hub.state_location(&channel, own.primary, false).await?;
+    let announced = hub.announce_soon(channel.id).await;
+    announced.map_err(|e| SaveError::Row(e.to_string()))?;
+    Ok(channel)
+}
+
+/// Every entry of the index, in groups, as long as somebody takes them.
+pub(super) fn read_in(
+    backup: &Backup,
+    send: &mpsc::Sender<Group>,
+    most_bytes: usize,
+) -> Result<(), SaveError> {
+    let mut index = Index::open(backup)?;
+    let mut group = Group::default();
+    while let Some(line) = index.next_line()? {
+        for (n, digest) in line.meta.iter().enumerate() {
+            let next = Group::of(backup, &line, digest.0, n == 0);
+            let full = group.coming.len() >= MOST || group.size + next.size > most_bytes;
+            if full && send.blocking_send(std::mem::take(&mut group)).is_err() {
+                return Ok(());
+            }
+            group.coming.extend(next.coming);
+            group.troubles.extend(next.troubles);
+            group.size += next.size;
+        }
+    }
+    send.blocking_send(group).ok();
+    Ok(())
+}
+
+impl Group {
+    /// A metadata file. One that does not hold is named, and keeps nothing else from coming.
+    fn of(backup: &Backup, line: &Line, digest: Digest, first: bool) -> Self {
+        let path = line.path.clone().unwrap_or_else(|| line.id.0.to_string());
+        let metadata = match backup.metadata(&digest) {
+            Ok(Some(metadata)) => metadata,
+            Ok(None) => return Self::bad(path, "its metadata file is missing or damaged"),
+            Err(error) => return Self::bad(path, &error.to_string()),
+        };
+        if metadata.row().is_none_or(|row| row.hash != line.id.0) {
+            return Self::bad(path, "its metadata file speaks of another entry");
+        }
+        let Metadata { mut operation, contents } = metadata;
+        // BACKUP-12: what is not in the backup other clones may have.
+        for (data, content) in operation.data.iter_mut().zip(&contents) {
+            data.source = if content.missing { Source::Fetch } else { Source::Backup };
+        }
+        let embedded = contents.iter().filter_map(|content| content.bytes.as_ref());
+        let size = zotferry_protocol::codec::encode(&operation).len()
+            + embedded.map(Vec::len).sum::<usize>();
+        let coming = vec![Coming { operation, contents, path, first }];
+        Self { coming, troubles: Vec::new(), size }
+    }
+
+    fn bad(path: String, reason: &str) -> Self {
+        Self { troubles: vec![(path, reason.to_owned())], ..Self::default() }
+    }
+}
+
+struct Restoring<'a> {
+    hub: &'a Arc<Hub>,
+    channel: Channel,
+    backup: Arc<Backup>,
+    options: RestoreOptions,
+    told: mpsc::Sender<RestoreEvent>,
+    done: Restored,
+}
+
+impl Restoring<'_> {
+    async fn group(&mut self, group: Group) -> Result<(), SaveError> {
+        for (path, reason) in group.troubles {
+            self.trouble(path, reason).await;
+        }
+        let firsts = || group.coming.iter().filter(|coming| coming.first);
+        self.done.entries += firsts().count() as u64;
+        let contents = || firsts().flat_map(|coming| &coming.contents);
+        self.done.missing += contents().filter(|content| content.missing).count() as u64;
+        self.done.bytes += contents().map(|content| content.size).sum::<u64>();
+        if !self.options.dry_run {
+            self.merge(&group.coming).await?;
+        }
+        self.bring(&group.coming).await?;
+        self.told.send(RestoreEvent::Progress(self.done)).await.ok();
+        Ok(())
+    }
+
+    async fn trouble(&mut self, path: String, reason: String) {
+        self.done.troubles += 1;
+        self.told.send(RestoreEvent::Trouble { path, reason }).await.ok();
+    }
+
+    /// BACKUP-22: into the catalog, as if this hub had asked a clone for them.
+    async fn merge(&mut self, coming: &[Coming]) -> Result<(), SaveError> {
+        let operations: Vec<Operation> = coming.iter().map(|c| c.operation.clone()).collect();
+        if operations.is_empty() {
+            return Ok(());
+        }
+        let merged = merge_answer(self.hub, &self.channel, self.hub.site, &operations).await;
+        for (coming, report) in coming.iter().zip(merged.map_err(SaveError::Merge)?) {
+            match report {
+                OpReport { status: OpStatus::Refused, code, .. } => {
+                    let reason = code.map_or_else(|| "refused".to_owned(), |code| code.to_string());
+                    self.trouble(coming.path.clone(), reason).await;
+                }
+                OpReport { status: OpStatus::Stored, .. } if coming.first => self.done.taken += 1,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// BACKUP-23: the bytes of what the catalog lacks now.
+    async fn bring(&mut self, coming: &[Coming]) -> Result<(), SaveError> {
+        let mut contents: HashMap<Digest, (&Content, &str)> = HashMap::new();
+        for coming in coming {
+            let here = coming.contents.iter().filter(|content| !content.missing);
+            contents.extend(here.map(|c| (c.root, (c, coming.path.as_str()))));
+        }
+        if self.options.dry_run {
+            let embedded = |content: &Content| content.bytes.is_some();
+            let all = contents.into_iter().map(|(root, (content, _))| (root, embedded(content)));
+            return self.look(all.collect()).await;
+        }
+        let entries: HashSet<ResourceId> = coming
+            .iter()
+            .filter_map(|coming| coming.operation.entry())
+            .map(|entry| entry.row.hash.clone())
+            .collect();
+        let entries: Vec<ResourceId> = entries.into_iter().collect();
+        let lacking = self.hub.catalog.lacking(self.channel.id, &entries).await?;
+        let mut ids: HashMap<Digest, Vec<i64>> = HashMap::new();
+        for Data { id, root, .. } in lacking {
+            ids.entry(root).or_default().push(id);
+        }
+        contents.retain(|root, _| ids.contains_key(root));
+        let (wanted, paths): (Vec<Content>, Vec<&str>) =
+            contents.into_values().map(|(content, path)| (content.clone(), path)).unzip();
+        let roots: Vec<Digest> = wanted.iter().map(|content| content.root).collect();
+        let _until_named = self.hub.storing.read().await;
+        let (hub, backup, copy) =
+            (Arc::clone(self.hub), Arc::clone(&self.backup), self.options.copy);
+        let bringing = move || bring(&*hub.storage, &*backup, &wanted, copy);
+        let outcomes = tokio::task::spawn_blocking(bringing).await??;
+        let mut present = Vec::new();
+        for ((outcome, root), path) in outcomes.into_iter().zip(roots).zip(paths) {
+            match outcome {
+                Ok(how) => {
+                    self.done.files += 1;
+                    self.done.linked += u64::from(how == Brought::Linked);
+                    present.extend(ids.remove(&root).unwrap_or_default());
+                }
+                Err(fault) => self.trouble(path.to_owned(), fault).await,
+            }
+        }
+        self.hub.catalog.mark_present(&present).await?;
+        if !present.is_empty() {
+            self.hub.report_soon(self.channel.id);
+        }
+        Ok(())
+    }
+
+    /// A dry run: how many contents would come.
+    async fn look(&mut self, roots: Vec<(Digest, bool)>) -> Result<(), SaveError> {
+        let (hub, backup) = (Arc::clone(self.hub), Arc::clone(&self.backup));
+        let looking = move || -> Result<u64, SaveError> {
+            let mut come = 0;
+            for (root, embedded) in roots {
+                let brings = embedded || backup.data(&root)?.is_some();
+                come += u64::from(brings && !hub.storage.contains(&root)?);
+            }
+            Ok(come)
+        };
+        self.done.files += tokio::task::spawn_blocking(looking).await??;
+        Ok(())
+    }
+
+    async fn end(self) -> Result<Restored, SaveError> {
+        if !self.options.dry_run {
+            // BACKUP-25: what did not come, other clones may have.
+            self.hub.catalog.fetch_instead(self.channel.id).await?;
+            self.hub.tell_receiver();
+            self.hub.changes.notify_one();
+        }
+        self.told.send(RestoreEvent::Done(self.done)).await.ok();
+        Ok(self.done)
+    }
+}

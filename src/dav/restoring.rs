@@ -1,0 +1,349 @@
+//! `/dav/<channel>/.restore/`: a backup that any program uploads, file by file.
+//!
+//! Owns: the methods, names, what is said of files that wait. Not here: what becomes of them (`backup`).
+//! Invariant: an upload is looked at only when it is whole; one at a time for a hub.
+//! Spec: BACKUP-32 to BACKUP-34.
+
+use std::collections::VecDeque;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use futures_util::{StreamExt as _, stream};
+
+use super::multistatus::{self, Said};
+use super::question::{Name, Question};
+use super::visit::Visit;
+use super::{Dav, MAX_QUESTION};
+use crate::backup::{Held, Spool, take_upload};
+
+/// The folder's name.
+pub(super) const FOLDER: &str = ".restore";
+/// What may be done here.
+const METHODS: &str = "OPTIONS, PROPFIND, MKCOL, PUT, GET, HEAD, DELETE";
+const DAV: &str = "DAV:";
+/// The namespace of `reason`.
+const OURS: &str = "urn:zotferry:restore";
+/// How long a file that went at once is still known: programs look at what they have uploaded.
+const REMEMBERED: Duration = Duration::from_secs(120);
+/// And how many of them.
+const RECENT: usize = 4096;
+/// Parts of a backup that nothing here needs; the identity must not lie about.
+const NEEDLESS: [&str; 4] = ["README.txt", "files.tsv", "backup.jsonl", "identity"];
+
+/// What the requests share.
+#[derive(Default)]
+pub(super) struct Restoring {
+    one_at_a_time: tokio::sync::Mutex<()>,
+    recent: Mutex<VecDeque<Recent>>,
+}
+
+struct Recent {
+    channel: i64,
+    name: String,
+    size: u64,
+    at: Instant,
+}
+
+/// A file or folder, as it is said.
+struct Subject {
+    name: String,
+    /// None of a folder.
+    held: Option<Held>,
+}
+
+/// The names below the folder, if the request is about it.
+pub(super) fn below(visit: &Visit) -> Option<String> {
+    let (first, rest) = visit.source.split_first()?;
+    (first == FOLDER).then(|| rest.join("/"))
+}
+
+pub(super) async fn answer(
+    dav: &Arc<Dav>,
+    visit: &Arc<Visit>,
+    name: String,
+    parts: Parts,
+    body: Body,
+) -> Response<Body> {
+    if name.split('/').any(|part| part == "." || part == "..") {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    let spool = Spool::of(visit.hub(), &visit.channel);
+    let done = match parts.method.as_str() {
+        "OPTIONS" => Ok(([("dav", "1"), ("allow", METHODS)], ()).into_response()),
+        "PROPFIND" => propfind(dav, visit, spool, name, &parts.headers, body).await,
+        "MKCOL" if name.is_empty() => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
+        "MKCOL" => made(spool, name).await,
+        "PUT" if name.is_empty() => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
+        "PUT" => put(dav, visit, spool, name, &parts.headers, body).await,
+        "GET" | "HEAD" => get(spool, name).await,
+        "DELETE" => removed(dav, spool, name).await,
+        _ => Ok((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, METHODS)]).into_response()),
+    };
+    done.unwrap_or_else(|error| {
+        let (channel, method) = (&visit.channel.nick, &parts.method);
+        tracing::error!(%error, %channel, %method, "a file of a backup could not be taken");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Failed> {
+    Ok(tokio::task::spawn_blocking(work).await??)
+}
+
+async fn made(spool: Spool, name: String) -> Result<Response<Body>, Failed> {
+    let new = blocking(move || spool.make_folder(&name)).await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::METHOD_NOT_ALLOWED };
+    Ok(status.into_response())
+}
+
+async fn removed(dav: &Dav, spool: Spool, name: String) -> Result<Response<Body>, Failed> {
+    let _one = dav.restoring.one_at_a_time.lock().await;
+    let there = blocking(move || spool.remove(&name)).await?;
+    let status = if there { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND };
+    Ok(status.into_response())
+}
+
+async fn get(spool: Spool, name: String) -> Result<Response<Body>, Failed> {
+    let opened = blocking(move || match spool.find(&name)? {
+        Some(held) => Ok(Some((held.size, spool.open(&name)?))),
+        None => Ok(None),
+    });
+    let Some((size, file)) = opened.await? else {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    };
+    let pieces = stream::unfold(tokio::fs::File::from_std(file), async |mut file| {
+        use tokio::io::AsyncReadExt as _;
+        let mut piece = vec![0; super::READ];
+        match file.read(&mut piece).await {
+            Ok(0) => None,
+            Ok(read) => {
+                piece.truncate(read);
+                Some((Ok(piece), file))
+            }
+            Err(error) => Some((Err(error), file)),
+        }
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, size.to_string()),
+    ];
+    Ok((headers, Body::from_stream(Box::pin(pieces))).into_response())
+}
+
+/// BACKUP-32: an upload, which is taken when its last byte has come.
+async fn put(
+    dav: &Arc<Dav>,
+    visit: &Arc<Visit>,
+    spool: Spool,
+    name: String,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response<Body>, Failed> {
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let room = visit.quota().await.map_or(0, |(used, total)| total.saturating_sub(used));
+    if declared.is_some_and(|size: u64| size > room) {
+        return Ok(StatusCode::INSUFFICIENT_STORAGE.into_response());
+    }
+    let _place = Arc::clone(&dav.uploads).acquire_owned().await?;
+    let beginning = spool.clone();
+    let (file, path) = blocking(move || beginning.begin()).await?;
+    let size = match receive(file, body, room).await {
+        Ok(size) if declared.is_none_or(|declared| declared == size) => size,
+        cut => {
+            blocking(move || std::fs::remove_file(path)).await?;
+            let full = cut.is_ok_and(|size| size > room);
+            let status =
+                if full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::BAD_REQUEST };
+            return Ok(status.into_response());
+        }
+    };
+    let needless = NEEDLESS.contains(&last) || name.split('/').any(|part| part == "digests");
+    if needless || name.split('/').any(|part| part == "index") {
+        blocking(move || std::fs::remove_file(path)).await?;
+    } else {
+        enter(dav, visit, &name, path).await?;
+    }
+    dav.restoring.remember(visit.channel.id, name, size);
+    Ok(StatusCode::CREATED.into_response())
+}
+
+/// Of its own: when the connection is lost now, what came is taken all the same.
+async fn enter(
+    dav: &Arc<Dav>,
+    visit: &Arc<Visit>,
+    name: &str,
+    path: PathBuf,
+) -> Result<(), Failed> {
+    let (dav, visit, name) = (Arc::clone(dav), Arc::clone(visit), name.to_owned());
+    let entering = tokio::spawn(async move {
+        let _one = dav.restoring.one_at_a_time.lock().await;
+        take_upload(visit.hub(), &visit.channel, &name, path).await
+    });
+    Ok(entering.await??)
+}
+
+/// The body into a file; how many bytes came, one too many if there is no room.
+async fn receive(file: std::fs::File, body: Body, room: u64) -> Result<u64, Failed> {
+    let (mut file, mut size) = (Some(file), 0);
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        size += piece.len() as u64;
+        if size > room {
+            return Ok(size);
+        }
+        let mut writing = file.take().ok_or("the file is gone")?;
+        file = Some(blocking(move || writing.write_all(&piece).map(|()| writing)).await?);
+    }
+    Ok(size)
+}
+
+impl Restoring {
+    fn remember(&self, channel: i64, name: String, size: u64) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|known| known.at.elapsed() < REMEMBERED && known.name != name);
+        if recent.len() >= RECENT {
+            recent.pop_front();
+        }
+        recent.push_back(Recent { channel, name, size, at: Instant::now() });
+    }
+
+    fn recalled(&self, channel: i64, name: &str) -> Option<u64> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = |known: &&Recent| known.channel == channel && known.name == name;
+        recent.iter().filter(|known| known.at.elapsed() < REMEMBERED).find(mine).map(|k| k.size)
+    }
+}
+
+/// What waits in a folder, or of one file; of a file that went a moment ago that it is there, to whoever asks
+/// for it by its name.
+async fn propfind(
+    dav: &Dav,
+    visit: &Visit,
+    spool: Spool,
+    name: String,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response<Body>, Failed> {
+    let Ok(body) = axum::body::to_bytes(body, MAX_QUESTION).await else {
+        return Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response());
+    };
+    let Some(question) = Question::read(&body) else {
+        return Ok(StatusCode::BAD_REQUEST.into_response());
+    };
+    let deep = match headers.get("depth").map(|depth| depth.as_bytes()) {
+        Some(b"0") => false,
+        None | Some(b"1") => true,
+        _ => return Ok(multistatus::finite_depth()),
+    };
+    let looked = name.clone();
+    let mut found = blocking(move || subjects(&spool, &looked, deep)).await?;
+    if found.is_empty()
+        && let Some(size) = dav.restoring.recalled(visit.channel.id, &name)
+    {
+        let reason = "it was brought back".to_owned();
+        found.push(Subject { held: Some(Held::gone(&name, size, reason)), name });
+    }
+    if found.is_empty() {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    }
+    let mut xml = String::from(multistatus::BEGIN);
+    for subject in &found {
+        say(&mut xml, &visit.channel.nick, subject, &question);
+    }
+    xml.push_str(multistatus::END);
+    let headers = [(header::CONTENT_TYPE, multistatus::XML), (header::CACHE_CONTROL, "no-cache")];
+    Ok((StatusCode::MULTI_STATUS, headers, xml).into_response())
+}
+
+/// The folder and what is directly in it, or the file; nothing if there is neither.
+fn subjects(spool: &Spool, name: &str, deep: bool) -> std::io::Result<Vec<Subject>> {
+    if let Some(held) = spool.find(name)? {
+        return Ok(vec![Subject { name: name.to_owned(), held: Some(held) }]);
+    }
+    let prefix = if name.is_empty() { String::new() } else { format!("{name}/") };
+    let mut there = name.is_empty() || spool.has_folder(name);
+    let (mut files, mut folders) = (Vec::new(), std::collections::BTreeSet::new());
+    spool.each(&mut |held| {
+        let Some(rest) = held.name.strip_prefix(&prefix) else { return };
+        there = true;
+        match rest.split_once('/') {
+            Some((folder, _)) => drop(folders.insert(format!("{prefix}{folder}"))),
+            None => files.push(Subject { name: held.name.clone(), held: Some(held) }),
+        }
+    })?;
+    for folder in spool.folders()? {
+        if folder.strip_prefix(&prefix).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+        {
+            folders.insert(folder);
+        }
+    }
+    if !there {
+        return Ok(Vec::new());
+    }
+    let mut found = vec![Subject { name: name.to_owned(), held: None }];
+    if deep {
+        found.extend(folders.into_iter().map(|name| Subject { name, held: None }));
+        found.extend(files);
+    }
+    Ok(found)
+}
+
+fn say(xml: &mut String, nick: &str, subject: &Subject, question: &Question) {
+    let names = subject.name.split('/').filter(|name| !name.is_empty()).map(multistatus::encode);
+    let path: Vec<String> = names.collect();
+    let mut href = format!("/dav/{nick}/{FOLDER}/{}", path.join("/"));
+    if subject.held.is_none() && !href.ends_with('/') {
+        href.push('/');
+    }
+    let mut said = Said::of(&href);
+    const ALL: [&str; 4] = ["displayname", "getcontentlength", "getlastmodified", "resourcetype"];
+    let all = || {
+        let live = ALL.iter().map(|name| (DAV.to_owned(), (*name).to_owned()));
+        live.chain([(OURS.to_owned(), "reason".to_owned())])
+    };
+    let (asked, names_alone): (Vec<Name>, bool) = match question {
+        Question::Some(names) => (names.clone(), false),
+        Question::All(more) => (all().chain(more.iter().cloned()).collect(), false),
+        Question::Names => (all().collect(), true),
+    };
+    let by_name = matches!(question, Question::Some(_));
+    for (namespace, name) in &asked {
+        match value(subject, namespace, name) {
+            Some(_) if names_alone => said.name(namespace, name),
+            Some(value) => said.value(namespace, name, &value),
+            None if by_name => said.missing(namespace, name),
+            None => {}
+        }
+    }
+    said.end(xml);
+}
+
+fn value(subject: &Subject, namespace: &str, name: &str) -> Option<String> {
+    let held = subject.held.as_ref();
+    match (namespace, name) {
+        (DAV, "displayname") => {
+            let last = subject.name.rsplit('/').next().filter(|name| !name.is_empty());
+            Some(multistatus::escape(last.unwrap_or(FOLDER)))
+        }
+        (DAV, "getcontentlength") => held.map(|held| held.size.to_string()),
+        (DAV, "getlastmodified") => {
+            Some(multistatus::http_date(held.map_or_else(SystemTime::now, |held| held.came)))
+        }
+        (DAV, "resourcetype") if held.is_none() => Some("<D:collection/>".to_owned()),
+        (DAV, "resourcetype") => Some(String::new()),
+        (OURS, "reason") => held.map(|held| multistatus::escape(&held.reason)),
+        _ => None,
+    }
+}

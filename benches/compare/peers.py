@@ -11,7 +11,7 @@ import threading
 import time
 
 PACKAGES = {"nginx": "nginx", "rsync": "rsync", "rclone": "rclone", "aria2c": "aria2",
-            "curl": "curl"}
+            "curl": "curl", "restic": "restic"}
 TICK = os.sysconf("SC_CLK_TCK")
 
 

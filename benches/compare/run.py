@@ -11,7 +11,6 @@ inside one run mean anything on a machine that does other work, too.
 import argparse
 import contextlib
 import filecmp
-import mmap
 import os
 import pathlib
 import re
@@ -24,7 +23,9 @@ import time
 
 import peers
 import report
+from backup import contenders, openssl, tree
 from hubs import MODES, Pair, wait
+from machine import own_memory, rest, warm
 from sync import edits as sync_edits, per_32_files, put_to_commit
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -57,51 +58,6 @@ def sparse_file(path, size, island=4096, every=256 << 10):
             file.write(os.urandom(island))
         file.truncate(size)
     return path
-
-
-def warm(folder):
-    """Into the page cache, and nothing left to write."""
-    for path in [folder] if folder.is_file() else folder.rglob("*"):
-        if path.is_file():
-            with open(path, "rb") as file:
-                while file.read(4 * MIB):
-                    pass
-    os.sync()
-
-
-def rest(patience=60):
-    """Until nothing is left to write and the kernel is done with what was freed: on a virtual
-    machine deleted files keep it busy for seconds, at the cost of who comes next."""
-    os.sync()
-    end, quiet = time.monotonic() + patience, 0
-    before = idle()
-    while quiet < 3 and time.monotonic() < end:
-        time.sleep(0.3)
-        now = idle()
-        quiet = quiet + 1 if now - before > 0.9 * 0.3 * os.cpu_count() else 0
-        before = now
-
-
-def own_memory(stack):
-    """A virtual machine that gives free memory back to its host gets it again page by page, at
-    seconds for each GiB, paid by whoever comes first. Here it keeps what it has, and has it."""
-    order = pathlib.Path("/sys/module/page_reporting/parameters/page_reporting_order")
-    if not os.access(order, os.W_OK):
-        return
-    before = order.read_text()
-    stack.callback(order.write_text, before)
-    order.write_text("11")  # No block is that large.
-    free = re.search(r"MemFree: +(\d+)", pathlib.Path("/proc/meminfo").read_text())
-    print("touching all free memory once", flush=True)
-    with mmap.mmap(-1, max(int(free[1]) * 1024 - 2 * GIB, GIB)) as memory:
-        for at in range(0, len(memory), 4096):
-            memory[at] = 1
-
-
-def idle():
-    """Seconds that the processors had nothing to do, since the start of the machine."""
-    fields = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()
-    return int(fields[4]) / peers.TICK
 
 
 def rounds(contenders, count, after_round):
@@ -448,7 +404,39 @@ def edits(args, stack):
             "edit to a second after the clone had it.\n\n" + sync_edits(args, source, args.size))
 
 
-SCENARIOS = {f.__name__: f for f in (large, small, sync, edits, bad, resume, memory)}
+def backup(args, stack):
+    source, places, keep = args.work / "source", Places(args.work), []
+    source.mkdir()
+    tree(source, args.tree_files, args.tree_size)
+    stack.callback(places.remove)
+    stack.callback(lambda: [hub.remove() for hub in keep])
+    saving, restoring, verify = contenders(args, source, places, keep)
+    results, verified = {}, []
+    for number in range(args.rounds):
+        for part in (saving, restoring):
+            for name, go in part.items():
+                rest()
+                sample = go()
+                results.setdefault((part is saving, name), []).append(sample)
+                print(f"round {number + 1}  {name:32} {sample.wall:8.3f} s", flush=True)
+        rest()
+        verified.append((verify(), openssl()))
+        places.remove()
+    texts = []
+    for saves, what in ((True, "Saving"), (False, "Bringing back")):
+        some = {name: samples for (kind, name), samples in results.items() if kind == saves}
+        texts.append(f"### {what}\n\n" + report.comparison(some, args.tree_size, ["rsync -a", "restic"]))
+    rates = sorted(args.tree_size / v.cpu[0] / rate for v, rate in verified)
+    walls = sorted(v.wall for v, _ in verified)
+    middle = len(rates) // 2
+    texts.append(f"`verify`: {walls[middle]:.2f} s; for each second of a core it reads {rates[middle]:.2f} x what "
+                 "`openssl speed` hashes.")
+    return (f"{args.tree_files:,} random files of {shown(args.tree_size)} in all, durable at the end (`sync -f`); "
+            f"medians of {args.rounds} rounds. The hub of ours rests; peak memory is the command's.\n\n"
+            + "\n\n".join(texts))
+
+
+SCENARIOS = {f.__name__: f for f in (large, small, sync, edits, backup, bad, resume, memory)}
 
 
 def arguments():
@@ -460,6 +448,8 @@ def arguments():
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--size", type=amount, default=2 * GIB, help="of the large file (2GiB)")
     p.add_argument("--files", type=int, default=10_000, help="how many small ones")
+    p.add_argument("--tree-files", type=int, default=20_000, help="how many files are backed up")
+    p.add_argument("--tree-size", type=amount, default=4 * GIB, help="and their size (4GiB)")
     p.add_argument("--work", type=pathlib.Path, help="where to work; default: target")
     p.add_argument("--badnet", type=pathlib.Path, help="the script that makes bad networks")
     p.add_argument("--network", default="", help="only those whose label begins so, e.g. '20 ms'")

@@ -4,7 +4,6 @@ import os
 import shutil
 import time
 
-import peers
 import report
 from hubs import Hub, NICK, Pair, wait
 from peers import Sample, cpu, peak

@@ -316,11 +316,17 @@ pub async fn take(
             settle(hub, channel, &spool, &key).await
         }
         Kind::Data(root) => {
+            // Brought before, by a run that was cut off: its metadata has been met, and may not come again.
+            let known = hub.catalog.has_bytes(channel.id, &root).await?;
             let (keeping, named) = (spool.clone(), root.to_string());
             let held = held("no metadata names it yet", Some(named.clone()));
             let waiting = blocking(move || {
-                keeping.keep(&held, Some(&upload))?;
-                keeping.mark("data", &named, &key)?;
+                if known {
+                    fs::remove_file(&upload)?;
+                } else {
+                    keeping.keep(&held, Some(&upload))?;
+                    keeping.mark("data", &named, &key)?;
+                }
                 keeping.marked("waits", &named)
             })
             .await?;

@@ -32,6 +32,19 @@ pub struct Served {
 }
 
 impl Catalog {
+    /// Whether the bytes of this root are here as the content of some entry of a channel.
+    pub async fn has_bytes(&self, channel: ChannelNo, root: &Digest) -> Result<bool, CatalogError> {
+        let found = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM data d INDEXED BY data_root
+                            WHERE d.root = ?2 AND d.held = 1 AND d.channel = ?1 AND d.state = 'present')",
+        )
+        .bind(channel)
+        .bind(root.0.as_slice())
+        .fetch_one(&mut *self.reader().await?)
+        .await?;
+        Ok(found)
+    }
+
     /// Roots of other contents of the same entry that are in storage, the latest first: what a new
     /// revision may be copied from.
     pub async fn earlier_contents(&self, of: &Data) -> Result<Vec<Digest>, CatalogError> {

@@ -22,7 +22,7 @@ fn command(dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn run(dir: &Path, args: &[&str]) {
+pub(crate) fn run(dir: &Path, args: &[&str]) {
     assert!(command(dir, args).status().unwrap().success(), "{args:?}");
 }
 
@@ -44,7 +44,7 @@ async fn hub(dir: &Path, name: &str) {
 }
 
 /// A resting hub with a channel of some files, and the channel's identity in a file.
-async fn furnished(dir: &Path, dice: &mut Dice) {
+pub(crate) async fn furnished(dir: &Path, dice: &mut Dice) {
     for n in 0..FILES {
         let path = dir.join(format!("tree/{}", n % 7));
         std::fs::create_dir_all(&path).unwrap();
@@ -58,7 +58,7 @@ async fn furnished(dir: &Path, dice: &mut Dice) {
 }
 
 /// Every file below a folder, with its bytes.
-fn tree(dir: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn tree(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let (mut found, mut waiting) = (Vec::new(), vec![dir.to_owned()]);
     while let Some(folder) = waiting.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -187,14 +187,14 @@ async fn a_backup_that_is_brought_survives_both_sides() {
     assert!(killed > 0, "every restore was faster than its kill");
 }
 
-fn url_of(hub: &Path) -> String {
+pub(crate) fn url_of(hub: &Path) -> String {
     let config = std::fs::read_to_string(hub.join("config.toml")).unwrap();
     let url = config.lines().find_map(|line| line.strip_prefix("url = ")).unwrap();
     url.trim_matches('"').to_owned()
 }
 
 /// The files of a backup, by the paths that its list gives them.
-fn listed(backup: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn listed(backup: &Path) -> Vec<(String, Vec<u8>)> {
     let list = std::fs::read_to_string(backup.join("files.tsv")).unwrap();
     let files = list.lines().filter_map(|line| line.split_once('\t'));
     let files = files.filter(|(data, _)| *data != "folder");

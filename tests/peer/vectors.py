@@ -221,6 +221,8 @@ NOT_APPLICABLE = {
     ("notices", "order"), ("items", "texts"), ("items", "json_texts"), ("items", "rows"), ("items", "signed"),
     ("items", "merged"), ("versions", "copies"), ("versions", "cycles"), ("photos", "rows_local"),
     ("photos", "sizes"), ("photos", "current"), ("audit", "attach"), ("audit", "items"),
+    ("backup", "rows"), ("backup", "metadata"), ("backup", "metadata_bad"), ("backup", "heads"),
+    ("backup", "heads_bad"), ("backup", "lines"), ("restores", "good"), ("restores", "bad"),
 }  # fmt: skip
 
 

@@ -32,12 +32,14 @@ def measured(command, durable, **more):
     begin = time.monotonic()
     child = subprocess.Popen([*map(str, command)], stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
+    # Not what the kernel says at the end: that counts the process that this one was made of.
+    peaks = peers.Peaks((child.pid,))
     _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+    rss, child.returncode = peaks.end(), os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise RuntimeError(f"{command[:3]} ended with {child.returncode}")
     spent = usage.ru_utime + usage.ru_stime + (peers.settle(durable) if durable else 0)
-    return Sample(time.monotonic() - begin, (spent, 0.0), (usage.ru_maxrss * 1024, 0))
+    return Sample(time.monotonic() - begin, (spent, 0.0), (rss[0], 0))
 
 
 def contenders(args, source, places, keep):

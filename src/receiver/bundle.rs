@@ -18,6 +18,7 @@ use zotferry_protocol::refusal::{CodeNumber, Retry};
 use super::chunks::Outcome;
 use super::exchange::{Ended, Exchange, Expected, Taker};
 use super::hands::Carried;
+use super::origin::Bundling;
 use super::outcome::Run;
 use super::{Receiver, ReceiverError};
 use crate::catalog::{Data, DataState, SiteNo, WantedNo};
@@ -35,7 +36,12 @@ struct Left {
 }
 
 /// Serves one leased bundle, and ends its lease.
-pub(super) async fn fetch(receiver: Arc<Receiver>, mut run: Run, jobs: Vec<Job>) {
+pub(super) async fn fetch(
+    receiver: Arc<Receiver>,
+    mut run: Run,
+    jobs: Vec<Job>,
+    underway: Bundling,
+) {
     let mut elsewhere = false;
     for job in jobs {
         let left = match serve(&receiver, &mut run, &job).await {
@@ -54,6 +60,7 @@ pub(super) async fn fetch(receiver: Arc<Receiver>, mut run: Run, jobs: Vec<Job>)
     }
     // What the hub is worth is known, and nothing names or claims what it did not give, before
     // others look for it: they pass over what somebody sees to.
+    drop(underway);
     drop(run);
     if elsewhere {
         receiver.hub.tell_receiver();

@@ -166,7 +166,10 @@ impl Receiver {
         let run = outcome::Run::begin(self, origin, now);
         let receiver = Arc::clone(self);
         match (first.task.kind(), streaming) {
-            (Kind::Bundle, _) => drop(self.tasks.spawn(bundle::fetch(receiver, run, jobs))),
+            (Kind::Bundle, _) => {
+                let underway = origin.bundling();
+                drop(self.tasks.spawn(bundle::fetch(receiver, run, jobs, underway)));
+            }
             (_, true) => drop(self.tasks.spawn(stream::fetch(receiver, run, jobs))),
             (_, false) => drop(self.tasks.spawn(chunks::fetch(receiver, run, jobs))),
         }

@@ -4,7 +4,9 @@
 //! (protocol), which files it has (`sources`).
 //! Spec: FETCH-54.
 
-use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 
 use zotferry_protocol::ids::Millis;
 use zotferry_protocol::pacing::{Backoff, Event, How, Pacer, PacingConfig};
@@ -23,6 +25,16 @@ pub(super) struct Origin {
     pacer: Mutex<Pacer>,
     path: Mutex<StreamPath>,
     health: Mutex<Health>,
+    bundles: AtomicU32,
+}
+
+/// A bundle that is asked for, until it is dropped.
+pub(super) struct Bundling(Arc<Origin>);
+
+impl Drop for Bundling {
+    fn drop(&mut self) {
+        self.0.bundles.fetch_sub(1, Relaxed);
+    }
 }
 
 /// How its requests end.
@@ -44,7 +56,19 @@ impl Origin {
             ..PacingConfig::default()
         };
         let pacer = Mutex::new(Pacer::new(pacing));
-        Self { site, pacer, path: Mutex::new(StreamPath::new()), health: Mutex::default() }
+        let (path, health) = (Mutex::new(StreamPath::new()), Mutex::default());
+        Self { site, pacer, path, health, bundles: AtomicU32::default() }
+    }
+
+    /// A bundle is asked for from now on.
+    pub(super) fn bundling(self: &Arc<Self>) -> Bundling {
+        self.bundles.fetch_add(1, Relaxed);
+        Bundling(Arc::clone(self))
+    }
+
+    /// Bundles that are asked for now.
+    pub(super) fn bundles(&self) -> u32 {
+        self.bundles.load(Relaxed)
     }
 
     pub(super) fn may_start(&self, now: Millis) -> bool {

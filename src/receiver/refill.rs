@@ -27,8 +27,8 @@ const BUNDLE_BYTES: u64 = 8 << 20;
 const PAGES: usize = 32;
 /// Bundles of one lane that are queued at a time.
 const BUNDLES: usize = 16;
-/// While so many are queued or asked for, files gather for the next until they fill it.
-const ENOUGH: usize = 2;
+/// While so many are asked for, files gather for the next until they fill it. The end of each rings.
+const ENOUGH: u32 = 2;
 
 /// What is still to be queued of one lane.
 #[derive(Debug)]
@@ -116,14 +116,14 @@ async fn wake(receiver: &Receiver, gained: HashSet<i64>) -> Result<(), ReceiverE
 async fn bundles(receiver: &Arc<Receiver>, backlog: &mut Backlog) -> Result<(), ReceiverError> {
     let Some(from) = backlog.small else { return Ok(()) };
     let queue = Arc::clone(&receiver.hub.queue);
-    let pending = queue.pending(&backlog.lane, Kind::Bundle);
-    let room = BUNDLES.saturating_sub(pending);
-    if room <= BUNDLES / 2 || (backlog.gathers && pending >= ENOUGH) {
+    let enough = receiver.origin(backlog.lane.site).bundles() >= ENOUGH;
+    let room = BUNDLES.saturating_sub(queue.pending(&backlog.lane, Kind::Bundle));
+    if room <= BUNDLES / 2 || (backlog.gathers && enough) {
         return Ok(());
     }
     let mut bundles = split(gather(receiver, backlog, from, room).await?);
     let partial = bundles.last().is_some_and(|last| last.len() < BUNDLE && !is_heavy(last));
-    backlog.gathers = backlog.small.is_none() && partial && pending + bundles.len() > ENOUGH;
+    backlog.gathers = backlog.small.is_none() && partial && enough;
     if backlog.gathers {
         bundles.pop();
         let last = bundles.last().and_then(|files| files.last());

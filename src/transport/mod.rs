@@ -16,13 +16,12 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use url::Host;
 use zotferry_protocol::codec::MAX_PACKET;
+pub use zotferry_protocol::envelope::PACKET_TYPE;
 use zotferry_protocol::identity::BaseUrl;
 
 use crate::config::Config;
 use address::{AddressPolicy, CheckedResolver};
 
-/// Content type of packets.
-pub const PACKET_TYPE: &str = "application/x-zot+msgpack";
 /// Content type of frames.
 pub const FRAMES_TYPE: &str = "application/x-zot-chunks";
 /// Content type of streams.

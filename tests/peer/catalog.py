@@ -89,6 +89,7 @@ class Catalog:
         before = pack([entry.fields, entry.part() if held else None, entry.photos, entry.root])
         if held is None:
             entry.fields = fields
+        old = dict(entry.fields)
         entry.removed = join(entry.removed, part.get("removed"))
         place = (fields, part.get("was"))
         value = place_value(entry.fields, entry.was)
@@ -108,13 +109,13 @@ class Catalog:
         data = {one["role"]: one for one in op.get("data") or []}
         if taken and op:
             self.take_photo_contents(resource, data)
-        lost = self.merge_content(entry, part.get("content"), fields, data.get("file")) if not entry.is_dir else False
+        lost = self.merge_content(entry, part.get("content"), old, fields, data.get("file")) if not entry.is_dir else False
         entry.save(self.store)
         self.settle(entry)
         after = pack([entry.fields, entry.part(), entry.photos, entry.root])
         return before != after, lost
 
-    def merge_content(self, entry, version, fields, data):
+    def merge_content(self, entry, version, old, fields, data):
         """The content register; what loses is kept as a copy (SYNC-25, SYNC-37). Whether what came is older or lost."""
         held, root = entry.content, data and data["root"]
         if held is None:
@@ -131,7 +132,7 @@ class Catalog:
         known = has_seen(winner, loser) or bool(entry.removed) and has_seen(entry.removed, loser)
         losing_root = entry.root if taken else root
         if concurrent and not known and losing_root and losing_root != (root if taken else entry.root):
-            self.keep_copy(entry, loser, fields if not taken else dict(entry.fields), losing_root, None if taken else data)
+            self.keep_copy(entry, loser, old if taken else fields, losing_root, None if taken else data)
         entry.content = merged
         if taken:
             self.take_content(entry, fields, data)
@@ -164,9 +165,9 @@ class Catalog:
     def keep_copy(self, entry, loser, fields, root, data):
         """The conflict copy, announced to everybody (SYNC-37, SYNC-38, SYNC-45)."""
         copy = Entry(copy_id(entry.resource, loser), False)
-        copy.fields = {**entry.fields, **entry.of_register("content", fields)}
+        copy.fields = dict(fields)
         copy.fields["hash"] = msgpack.packb(copy.resource)
-        copy.fields["filename"] = msgpack.packb(copy_name(entry.filename, loser))
+        copy.fields["filename"] = msgpack.packb(copy_name(msgpack.unpackb(fields["filename"]), loser))
         copy.place = copy.meta = copy.content = loser
         if data is None:
             row = self.content(entry.resource, "file", root)

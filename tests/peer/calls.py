@@ -6,6 +6,7 @@ Invariant: nothing is sent to a hub before a pause that it asked for is over (FE
 import contextlib
 import http.client
 import ipaddress
+import os
 import socket
 import ssl
 import threading
@@ -54,6 +55,7 @@ class Calls:
         self.store, self.hubs, self.channel, self.clock = store, hubs, channel, clock
         self.site_key, self.site_id, self.location = site_key, site_id, location
         self.networks = [ipaddress.ip_network(network) for network in networks]
+        self.timeout = float(os.environ.get("PEER_TIMEOUT_S", "20"))
         self.pauses, self.lock = {}, threading.Lock()
 
     # Pauses
@@ -75,10 +77,10 @@ class Calls:
     # Connections
 
     @contextlib.contextmanager
-    def open(self, site, method, path, data=None, headers=(), timeout=20):
+    def open(self, site, method, path, data=None, headers=()):
         """An HTTP exchange: the response, not read yet. What is left of it at the end is cut off."""
         try:
-            connection = self.connect(self.hubs.get(site)["url"], timeout)
+            connection = self.connect(self.hubs.get(site)["url"], self.timeout)
         except (OSError, ValueError) as error:
             raise Lost(str(error)) from None
         try:

@@ -72,6 +72,7 @@ class Clone:
         self.site_id = own_site_id(self.url, self.site_key)
         self.skew = int(os.environ.get("PEER_CLOCK_MS", "0"))
         self.streams = os.environ.get("PEER_STREAMS", "1") == "1"
+        self.pause = float(os.environ.get("PEER_PAUSE_S", "1"))
         self.dies_after = int(os.environ.get("PEER_DIES_AFTER", "0"))
         self.stopping, self.condition = threading.Event(), threading.Condition()
         self.progress, self.troubles, self.threads = 0, {}, {}
@@ -118,8 +119,8 @@ class Clone:
 
     def trouble(self, site):
         """A pause after a failure, twice as long after each further one (QUEUE-4)."""
-        count = self.troubles[site] = self.troubles.get(site, 0) + 1
-        self.calls.pause(site, min(0.5 * 2**count, 600) * random.uniform(0.5, 1))
+        count = self.troubles[site] = min(self.troubles.get(site, 0) + 1, 12)
+        self.calls.pause(site, min(self.pause * 2**count, 3600) * random.uniform(0.5, 1))
 
     def begin(self):
         clean = bool(self.store.fact("clean", 1))
@@ -132,10 +133,10 @@ class Clone:
         """Until `stopping` is set: threads for every hub that is known."""
         while not self.stopping.is_set():
             self.find_first()
-            for row in self.store.all("SELECT site FROM hubs"):
+            for row in self.store.all("SELECT site FROM hubs WHERE NOT deleted AND state != 'named'"):
                 for number, step in enumerate((self.courier.step, self.fetcher.step, self.fetcher.step)):
                     name = (row["site"], number)
-                    if name not in self.threads:
+                    if name not in self.threads or not self.threads[name].is_alive():
                         self.threads[name] = threading.Thread(target=self.work, args=(step, row["site"]), daemon=True)
                         self.threads[name].start()
             self.stopping.wait(0.2)
@@ -164,8 +165,11 @@ class Clone:
             self.store.run("DELETE FROM hubs WHERE site = ''")
 
     def work(self, step, site):
+        """Until the clone stops or the hub leaves."""
         while not self.stopping.is_set():
             try:
+                if self.hubs.get(site) is None or self.hubs.get(site)["deleted"]:
+                    return
                 if step(site):
                     continue
             except Exception as error:

@@ -21,7 +21,7 @@ class Courier:
     def __init__(self, clone):
         self.clone, self.store, self.hubs = clone, clone.store, clone.hubs
         self.calls, self.catalog = clone.calls, clone.catalog
-        self.greeted = set()
+        self.greeted, self.compared = set(), {}  # when to compare again, and how often it has differed
 
     def step(self, site):
         """Does one thing for a hub; whether there was anything to do."""
@@ -136,13 +136,15 @@ class Courier:
 
     def catch_up(self, site):
         """AUDIT-12, AUDIT-13."""
-        if self.hubs.get(site)["audited"] > self.clone.clock() - A_DAY:
+        due, count = self.compared.get(site, (0, 0))
+        if self.hubs.get(site)["audited"] > self.clone.clock() - A_DAY or due > time.monotonic():
             return False
         theirs, ours = self.audit(site, repair=True)
         if not theirs and not ours:
             self.store.run("UPDATE hubs SET audited = ? WHERE site = ?", self.clone.clock(), site)
+            self.compared.pop(site, None)
             return False
-        time.sleep(0.1)
+        self.compared[site] = (time.monotonic() + min(self.clone.pause * 2**count, 3600), min(count + 1, 12))
         return True
 
     def audit(self, site, repair):

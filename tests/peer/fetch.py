@@ -271,7 +271,7 @@ class Fetcher:
         """FETCH-5, FETCH-54: of this hub later, of another one at once."""
         with self.lock:
             count = self.waits.get((site, root), (0, 0))[1] + 1
-            seconds = LONGEST_WAIT if word == "never" else min(2 ** (count - 1), LONGEST_WAIT)
+            seconds = LONGEST_WAIT if word == "never" else min(self.clone.pause * 2 ** (count - 1), LONGEST_WAIT)
             self.waits[site, root] = (time.monotonic() + seconds, count)
 
     def refused(self, site, roots, refusal):

@@ -2,6 +2,7 @@
 
     python3 main.py init DIR --url URL --key CHANNEL.pem --guid GUID [--hub URL] [--quota BYTES]
     python3 main.py run DIR [--listen HOST:PORT]
+    python3 main.py stop|restart DIR
     python3 main.py put|mkdir|mv|rm|ls|state|audit DIR ...
 
 `run` serves until SIGTERM or SIGINT. The others work beside it: they write into the same SQLite file.
@@ -9,10 +10,13 @@
 
 import argparse
 import json
+import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
+import time
 import urllib.parse
 
 from clone import Clone, init, load_key
@@ -27,8 +31,31 @@ def run(arguments):
     server = serve(clone, listen)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: clone.stopping.set())
+    pathlib.Path(arguments.dir, "pid").write_text(str(os.getpid()))
     print(f"{clone.url} listens on {listen}", flush=True)
     clone.run(server)
+    pathlib.Path(arguments.dir, "pid").unlink(missing_ok=True)
+
+
+def stop(arguments):
+    """Stops a clone that runs, in order, and waits for its end."""
+    pid = pathlib.Path(arguments.dir, "pid")
+    while pid.exists():
+        try:
+            os.kill(int(pid.read_text()), signal.SIGTERM)
+        except (ProcessLookupError, FileNotFoundError):  # it was killed, or has just ended
+            pid.unlink(missing_ok=True)
+        time.sleep(0.1)
+
+
+def restart(arguments):
+    """Stops a clone and starts it again in the background."""
+    stop(arguments)
+    with open(f"{arguments.dir}.log", "ab") as log:
+        line = [sys.executable, __file__, "run", arguments.dir]
+        subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True)
+    while not pathlib.Path(arguments.dir, "pid").exists():
+        time.sleep(0.05)
 
 
 def make(arguments):
@@ -99,7 +126,7 @@ def audit(arguments):
 
 
 COMMANDS = {
-    "init": (make, []), "run": (run, []), "put": (put, ["source", "path"]), "mkdir": (mkdir, ["path"]),
+    "init": (make, []), "run": (run, []), "stop": (stop, []), "restart": (restart, []), "put": (put, ["source", "path"]), "mkdir": (mkdir, ["path"]),
     "mv": (move, ["path", "to"]), "rm": (remove, ["path"]), "ls": (listing, []), "export": (export, ["into"]),
     "state": (state, []), "audit": (audit, []),
 }  # fmt: skip

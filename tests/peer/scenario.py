@@ -7,12 +7,17 @@ import json
 import os
 import pathlib
 import random
+import secrets
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from checks import check, failures, wait_for
+from clone import save_key
 from probes import Probes
 
 HERE = pathlib.Path(__file__).parent
@@ -103,7 +108,8 @@ def settled(hub, peer):
     state = peer.state()
     if not state["listed"] or state["wanted"] or state["waiting"] or peer.tree() != hub.tree():
         return False
-    return bool(peer.audit()) and all(line.endswith(": equal") for line in peer.audit())
+    compared = peer.audit()
+    return bool(compared) and all(line.endswith(": equal") for line in compared)
 
 
 def same(name, hub, peer):
@@ -145,7 +151,15 @@ class Story:
         return path
 
     def run(self):
-        for chapter in (self.comes_in, self.follows, self.conflicts, self.is_killed, self.without_streams, self.second):
+        for chapter in (
+            self.comes_in,
+            self.follows,
+            self.conflicts,
+            self.is_killed,
+            self.without_streams,
+            self.second,
+            self.judged,
+        ):
             print(f"--- {chapter.__doc__.splitlines()[0]}", flush=True)
             chapter()
 
@@ -266,6 +280,22 @@ class Story:
         other.server.stop()
         self.peer.server.stop()
         self.hub.server.stop()
+
+    def judged(self):
+        """The suite's client side judges the peer."""
+        folder, key, guid = self.work / "judged", self.work / "test channel.pem", secrets.token_hex(32)
+        save_key(key, rsa.generate_private_key(public_exponent=65537, key_size=2048))
+        url, environment = f"http://127.0.0.1:{self.ports[1]}", os.environ | {"PEER_PAUSE_S": "0.1", "PEER_TIMEOUT_S": "5"}
+        line = [sys.executable, str(HERE / "main.py")]
+        subprocess.run([*line, "init", folder, "--url", url, "--key", key, "--guid", guid], check=True)
+        subprocess.run([*line, "restart", folder], check=True, env=environment)
+        again = shlex.join([*line, "restart", str(folder)])
+        command = [self.hub.program, "conform", url, f"--guid={guid}", "--key", key, "--side", "client", "--restart", again]
+        found = subprocess.run([*command, "--known", HERE / "known.toml", "--quiet"], env=environment)
+        subprocess.run([*line, "stop", folder], check=True)
+        check("the client's side holds", found.returncode, 0)
+        if found.returncode:
+            print("".join(open(f"{folder}.log").readlines()[-25:]))
 
 
 def hub_bytes(hub, path, work):

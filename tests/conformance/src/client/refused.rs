@@ -101,13 +101,21 @@ const SIGNED: [Row; 6] = [
         "answers-another",
         "SIGN-11 SIGN-17",
         "A signed `gone` that answers another packet comes first.",
-        |_, origin, packet| changed(origin, packet, |body| drop(body.set("answers", new_id()))),
+        |_, origin, packet| {
+            changed(origin, packet, |body| {
+                body.set("answers", new_id());
+            })
+        },
     ),
     (
         "answers-nothing",
         "SIGN-11 SIGN-17",
         "A signed `gone` without `answers` comes first.",
-        |_, origin, packet| changed(origin, packet, |body| drop(body.remove("answers"))),
+        |_, origin, packet| {
+            changed(origin, packet, |body| {
+                body.remove("answers");
+            })
+        },
     ),
     (
         "to-another",
@@ -115,14 +123,20 @@ const SIGNED: [Row; 6] = [
         "A signed `gone` that is addressed to another hub comes first.",
         |world, origin, packet| {
             let site = world.me().site().to_owned();
-            changed(origin, packet, move |body| drop(body.set("to.hub", site.as_str())))
+            changed(origin, packet, move |body| {
+                body.set("to.hub", site.as_str());
+            })
         },
     ),
     (
         "unknown-code",
         "REF-4",
         "A signed refusal with the code 999 comes first.",
-        |_, origin, packet| changed(origin, packet, |body| drop(body.set("code", 999u64))),
+        |_, origin, packet| {
+            changed(origin, packet, |body| {
+                body.set("code", 999u64);
+            })
+        },
     ),
 ];
 

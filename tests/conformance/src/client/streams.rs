@@ -83,7 +83,9 @@ fn range(incoming: &Incoming) -> Option<(usize, usize)> {
 }
 
 /// Every stream is answered so; chunk-requests are served.
-fn path(&(what, requirements, sentence, change): &(&'static str, &'static str, &str, Change)) -> Case {
+fn path(
+    &(what, requirements, sentence, change): &(&'static str, &'static str, &str, Change),
+) -> Case {
     Case::client(
         format!("streams.{what}"),
         requirements,

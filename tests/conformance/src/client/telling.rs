@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::tools::{Turn, chunks, file, holds, noise, of_kind};
+use super::tools::{Turn, chunks, file, noise, of_kind};
 use crate::actor::{Actor, Incoming, Packet};
 use crate::case::{Case, Outcome, need};
 use crate::content::MIB;
@@ -10,7 +10,7 @@ use crate::desk;
 use crate::entry::{name, vector_of};
 use crate::http::Response;
 use crate::keys::now;
-use crate::wire::{Value, list, map, read};
+use crate::wire::{Value, read};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -21,7 +21,6 @@ pub(super) fn cases() -> Vec<Case> {
         empty(),
         copy(),
         copy_again(),
-        entries_asked(),
     ]
 }
 
@@ -255,51 +254,4 @@ fn copy_again() -> Case {
             need(told.iter().all(|copy| !copy.packet.is_empty()), "a packet has no id")
         },
     )
-}
-
-/// A clone that comes in has an entry that the hub does not have, and tells of it only when it is asked.
-fn entries_asked() -> Case {
-    Case::client(
-        "telling.entries-asked",
-        "AUDIT-9 AUDIT-11 AUDIT-13 AUDIT-7",
-        "A clone that comes in answers an audit with one leaf that the hub does not have.",
-        "the hub asks for its entry, takes the operation that comes as the answer, and fetches the bytes",
-        |world| async move {
-            let origin = world.stranger().await?;
-            let (entry, content) = noise(&origin, "found by comparing", 7_000);
-            let key = Sha256::digest([b"attach\0", entry.hash().as_bytes()].concat()).to_vec();
-            let operation = entry.operation("put");
-            origin.serve(&content);
-            origin.hook(move |origin, incoming| {
-                if let Some(packet) = of_kind(incoming, "audit-request") {
-                    return Some(origin.reply(packet, "audit-page", [("ranges", leaf(packet, &key))]));
-                }
-                let packet = of_kind(incoming, "entry-request")?;
-                let named = packet.body.list("keys").contains(&Value::Bin(key.clone()));
-                let told = [("operations", list([operation.clone()]))];
-                named.then(|| origin.reply(packet, "clone-sync", told))
-            });
-            world.list(&origin).await?;
-            world.present(&origin, &entry, &content).await?;
-            holds(&world, &entry, &content).await
-        },
-    )
-    .should()
-}
-
-/// The ranges of an audit-request, as a catalog of one leaf answers them.
-fn leaf(packet: &Packet, key: &[u8]) -> Value {
-    let digest = [0x5a; 32];
-    let ranges = packet.body.list("ranges").iter().zip(0u64..).map(|(range, number)| {
-        let inside = key.starts_with(range.bin("prefix").unwrap_or_default());
-        let (own, count) = if inside { (digest, 1u64) } else { ([0; 32], 0) };
-        let mut answer =
-            map([("range", number.into()), ("digest", own.into()), ("count", count.into())]);
-        if range.bin("digest") != Some(&own) {
-            let leaves = if inside { [key, &digest].concat() } else { Vec::new() };
-            answer.set("leaves", leaves);
-        }
-        answer
-    });
-    list(ranges)
 }

@@ -11,7 +11,7 @@ use crate::keys::Key;
 use crate::known::{self, Known};
 use crate::report::{self, Report};
 use crate::runner::{Selection, run};
-use crate::target::Target;
+use crate::target::{Target, by_command};
 
 /// Judges a hub by the specification, from outside.
 ///
@@ -174,7 +174,7 @@ impl Options {
             listen: self.listen,
             host: self.host.clone(),
             patience: Duration::from_secs(self.patience),
-            restart: self.restart.clone(),
+            restart: self.restart.as_deref().map(by_command),
             ..Target::new(url, guid, key)
         })
     }

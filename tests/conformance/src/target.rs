@@ -1,12 +1,30 @@
 //! The hub under test, and what the suite has to be told of it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use zotferry_protocol::refusal::Code;
 
+use crate::http::Later;
 use crate::keys::{Key, Public};
+
+/// Something that ends when the hub has stopped and begun anew.
+pub type Restart = Arc<dyn Fn() -> Later<Result<(), String>> + Send + Sync>;
+
+/// A shell command that does so.
+pub fn by_command(command: &str) -> Restart {
+    let command = command.to_owned();
+    Arc::new(move || {
+        let command = command.clone();
+        Box::pin(async move {
+            let run = tokio::process::Command::new("sh").arg("-c").arg(&command).status().await;
+            let status = run.map_err(|e| format!("{command}: {e}"))?;
+            if status.success() { Ok(()) } else { Err(format!("{command}: {status}")) }
+        })
+    })
+}
 
 /// What the suite is pointed at.
 #[derive(Clone)]
@@ -23,8 +41,8 @@ pub struct Target {
     pub host: Option<String>,
     /// How long something is waited for that the hub does on its own.
     pub patience: Duration,
-    /// A command that stops the hub and starts it again; without it, cases that need that are skipped.
-    pub restart: Option<String>,
+    /// Stops the hub and starts it again; without it, cases that need that are skipped.
+    pub restart: Option<Restart>,
 }
 
 /// The hub as its capability document describes it (PKT-14).

@@ -256,12 +256,10 @@ impl World {
 
     /// Stops the hub under test and starts it again, where the suite was told how.
     pub async fn restart(&self) -> Outcome {
-        let Some(command) = &self.0.shared.target.restart else {
+        let Some(restart) = &self.0.shared.target.restart else {
             return Err(Miss::Skipped("needs --restart COMMAND, to stop and start the hub".into()));
         };
-        let run = tokio::process::Command::new("sh").arg("-c").arg(command).status().await;
-        let status = run.map_err(|e| format!("{command}: {e}"))?;
-        need(status.success(), format_args!("{command}: {status}"))?;
+        restart().await?;
         let mut patience = self.patience("the hub answers after its restart");
         loop {
             let hub = self.0.shared.target.hub(&self.0.shared.http).await;

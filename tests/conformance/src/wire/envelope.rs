@@ -141,12 +141,15 @@ pub fn judge(answer: &Answer, asked: &Asked<'_>) -> Result<Reply, String> {
     match answer.content_type() {
         PACKET => signed(answer, asked),
         "application/x-zot-chunks" | "application/x-zot-file" => Ok(Reply::Bytes(answer.clone())),
-        "text/plain" if answer.status >= 400 => {
-            Ok(Reply::Hint { status: answer.status, line: line(&answer.body) })
-        }
-        _ if answer.status >= 400 => Ok(Reply::Hint { status: answer.status, line: None }),
+        _ if answer.status >= 400 => Ok(hint(answer)),
         _ => Err(format!("no answer of this protocol: {}", answer.shown())),
     }
+}
+
+/// An answer that nobody signed.
+pub fn hint(answer: &Answer) -> Reply {
+    let plain = answer.content_type() == "text/plain";
+    Reply::Hint { status: answer.status, line: plain.then(|| line(&answer.body)).flatten() }
 }
 
 /// `20 unknown-location: ...`.

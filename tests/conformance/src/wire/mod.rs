@@ -8,6 +8,6 @@ mod envelope;
 mod read;
 mod value;
 
-pub use envelope::{Answer, Asked, Reply, judge, message, open, seal};
+pub use envelope::{Answer, Asked, Reply, hint, judge, message, open, seal};
 pub use read::{ReadError, read, read_first};
 pub use value::{Value, list, map};

@@ -18,7 +18,7 @@ use super::{Catalog, ChannelNo};
 /// What bytes are asked for by.
 pub type ContentName = (ResourceId, Role, Digest);
 
-/// A content that is here.
+/// A content that is here, or is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
     /// The content's name in storage.
@@ -27,7 +27,7 @@ pub struct Served {
     pub size: u64,
     /// Mime type.
     pub mime: String,
-    /// Present, or superseded and still kept.
+    /// Present, superseded and still kept, or not here yet.
     pub state: DataState,
 }
 
@@ -80,7 +80,8 @@ impl Catalog {
         row.as_ref().map(data).transpose()
     }
 
-    /// Looks many contents up, in the order asked; `None` where this channel has no such bytes here.
+    /// Looks many contents up, in the order asked; `None` where this channel has no such content. One that has not
+    /// arrived yet says so by its state (FETCH-30).
     pub async fn serve_lookup(
         &self,
         channel: ChannelNo,
@@ -90,7 +91,7 @@ impl Catalog {
             "SELECT j.key, d.size, d.mime, d.state FROM json_each(?2) j CROSS JOIN data d
              WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role = j.value ->> 1
                AND d.root = unhex(j.value ->> 2)
-               AND d.held = 1 AND d.state IN ('present', 'superseded')",
+               AND (d.held = 1 AND d.state IN ('present', 'superseded') OR d.state IN ('wanted', 'failed'))",
         )
         .bind(channel)
         .bind(list(names.iter().map(|(hash, role, root)| (hash, role, Hex(&root.0)))))

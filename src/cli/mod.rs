@@ -9,6 +9,7 @@ mod audit;
 mod bring;
 mod channel;
 mod clone;
+mod conform;
 mod demo;
 mod edit;
 mod exit;
@@ -91,6 +92,7 @@ enum Command {
     Pause(pause::Pause),
     Resume(pause::Resume),
     Demo(demo::Demo),
+    Conform(conform::Conform),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -171,6 +173,7 @@ impl Command {
             Self::Pause(pause) => pause.run(dir).await,
             Self::Resume(resume) => resume.run(dir).await,
             Self::Demo(demo) => demo.run().await,
+            Self::Conform(conform) => conform.run().await,
             Self::Completions(completions) => completions.run(),
             Self::Man(man) => man.run(),
         }

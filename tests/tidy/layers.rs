@@ -127,3 +127,25 @@ fn the_rules_of_the_wire_touch_no_clock_disk_or_socket() {
     }
     none("time and effects are passed in and out", &wrong);
 }
+
+#[test]
+fn the_conformance_suite_does_not_know_the_hub() {
+    let text = fs::read_to_string(root().join("tests/conformance/Cargo.toml")).unwrap();
+    let manifest: toml::Table = text.parse().unwrap();
+    let own = ["zotferry", "zotferry-backup"];
+    let mut wrong: Vec<String> = ["dependencies", "dev-dependencies", "build-dependencies"]
+        .iter()
+        .filter_map(|section| manifest.get(*section)?.as_table())
+        .flat_map(|table| table.keys().filter(|name| own.contains(&name.as_str())).cloned())
+        .collect();
+    for source in sources(&["tests/conformance"]) {
+        let names = |line: &Line<'_>| {
+            ["zotferry::", "zotferry_backup"].iter().any(|name| line.code().contains(name))
+        };
+        wrong.extend(source.lines().filter(names).map(|line| line.shown()));
+    }
+    none(
+        "the suite judges every hub alike: it imports the protocol's shapes and nothing of ours",
+        &wrong,
+    );
+}

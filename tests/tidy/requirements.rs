@@ -1,7 +1,7 @@
-//! Specification, code and tests name the same requirements.
+//! Specification, code, tests and conformance cases name the same requirements.
 //!
 //! A requirement is a line `> **FETCH-4** (receiver) ... MUST ...` of a chapter. The place in the code
-//! that keeps it names it in a comment; a test or a vector names it, too. Ranges ("FETCH-1 to FETCH-9")
+//! that keeps it names it in a comment; a vector, a conformance case or a test names it, too. Ranges ("FETCH-1 to FETCH-9")
 //! are for a module's head and count for nothing. What cannot be so stands in `spec/exceptions.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +103,12 @@ fn in_vectors() -> BTreeSet<String> {
     found
 }
 
+/// The requirements that conformance cases look at.
+fn in_cases() -> BTreeSet<String> {
+    let cases = zotferry_conformance::case::all();
+    cases.into_iter().flat_map(|case| case.requirements).map(str::to_owned).collect()
+}
+
 /// `[FETCH-5]` with `code = "why nothing in the code names it"` or `test = "..."`.
 fn excepted(what: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(root().join("spec/exceptions.toml")).unwrap_or_default();
@@ -140,11 +146,47 @@ fn every_requirement_has_a_place_in_the_code() {
 }
 
 #[test]
-fn every_requirement_has_a_test_or_a_vector() {
+fn every_requirement_has_a_vector_a_case_or_a_test() {
+    let (specified, vectors, cases) = (specified(), in_vectors(), in_cases());
     let mut found = cited(&everything(), true);
-    found.extend(in_vectors());
-    none("no test and no vector names it", &missing(&specified(), &found, "test"));
+    found.extend(vectors.iter().chain(&cases).cloned());
+    let of = |covered: &dyn Fn(&String) -> bool| {
+        let count = specified.keys().filter(|id| covered(id)).count();
+        format!("{count} ({:.1} %)", 100.0 * count as f64 / specified.len() as f64)
+    };
+    println!(
+        "{} requirements; by a vector {}, by a case {}, by one of both {}, by a vector, a case or a test {}",
+        specified.len(),
+        of(&|id| vectors.contains(id)),
+        of(&|id| cases.contains(id)),
+        of(&|id| vectors.contains(id) || cases.contains(id)),
+        of(&|id| found.contains(id)),
+    );
+    none("no vector, no case and no test names it", &missing(&specified, &found, "test"));
 }
+
+/// What another hub can be held to is not left to our own tests: so many of the MUSTs are looked at by a vector or
+/// a case. The rest is about what a hub does inside, or undoes only where a person helps.
+#[test]
+fn most_musts_are_covered_by_a_vector_or_a_case() {
+    let (vectors, cases) = (in_vectors(), in_cases());
+    let all = zotferry_conformance::requirements::all();
+    assert_eq!(all.len(), specified().len(), "the suite reads the same requirements");
+    let musts: Vec<_> = all.iter().filter(|requirement| requirement.keyword == "MUST").collect();
+    let open = |id: &str| !vectors.contains(id) && !cases.contains(id);
+    let open: Vec<&str> = musts.iter().map(|must| must.id).filter(|id| open(id)).collect();
+    let share = 100.0 * (musts.len() - open.len()) as f64 / musts.len() as f64;
+    println!(
+        "{} of {} MUSTs are covered by a vector or a case: {share:.1} %",
+        musts.len() - open.len(),
+        musts.len()
+    );
+    println!("not: {}", open.join(" "));
+    assert!(share >= LEAST_SHARE, "only {share:.1} %; not covered: {}", open.join(" "));
+}
+
+/// Of the MUSTs, in percent.
+const LEAST_SHARE: f64 = 50.0;
 
 #[test]
 fn every_requirement_that_is_named_exists() {

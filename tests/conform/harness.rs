@@ -1,0 +1,131 @@
+//! A hub of the real binary with a channel for the test.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use zotferry_conformance::keys::Key;
+use zotferry_conformance::target::Target;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_zotferry");
+
+/// A hub that runs; killed when it is dropped.
+#[derive(Clone)]
+pub(crate) struct TestHub(Arc<Parts>);
+
+struct Parts {
+    dir: TempDir,
+    /// Where it listens.
+    address: SocketAddr,
+    process: Mutex<Child>,
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        let process = self.process.get_mut().unwrap();
+        process.kill().ok();
+        process.wait().ok();
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn zotferry(args: &[&str]) -> String {
+    let output = Command::new(PROGRAM).args(args).output().unwrap();
+    let (out, err) = (output.stdout, String::from_utf8_lossy(&output.stderr).into_owned());
+    assert!(output.status.success(), "zotferry {args:?}: {err}");
+    String::from_utf8(out).unwrap()
+}
+
+fn start(dir: &Path) -> Child {
+    let mut child = Command::new(PROGRAM)
+        .arg("hub")
+        .arg(dir)
+        .env("ZOTFERRY_LOG", std::env::var("ZOTFERRY_LOG").unwrap_or("warn".to_owned()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on 127.0.0.1:"), "{line:?}");
+    child
+}
+
+/// The first pause after a failure is short: many cases make the hub fail and wait for what it does then.
+fn hurry(folder: &Path) {
+    let path = folder.join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("backoff_ms = 2000\n"), "{text}");
+    std::fs::write(path, text.replace("backoff_ms = 2000\n", "backoff_ms = 200\n")).unwrap();
+}
+
+impl TestHub {
+    /// A hub that others reach at `public`, with a channel `conform`.
+    pub(crate) fn start(public: SocketAddr, listen: SocketAddr) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("hub");
+        let path = folder.to_str().unwrap();
+        let url = format!("http://{public}");
+        zotferry(&["init", path, "--url", &url, "--listen", &listen.to_string()]);
+        hurry(&folder);
+        let process = Mutex::new(start(&folder));
+        zotferry(&["--dir", path, "channel", "new", "conform"]);
+        Self(Arc::new(Parts { dir, address: listen, process }))
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.0.dir.path().join("hub")
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Its site key.
+    pub(crate) fn site_key(&self) -> Key {
+        let pem = std::fs::read_to_string(self.folder().join("keys/site.pem")).unwrap();
+        Key::from_pem(&pem).unwrap()
+    }
+
+    /// The test channel: guid, and the file of its key.
+    pub(crate) fn channel(&self) -> (String, PathBuf) {
+        let folder = self.folder();
+        let listed = zotferry(&["--dir", folder.to_str().unwrap(), "channel", "list", "--json"]);
+        let channel: serde_json::Value =
+            serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+        let id = channel["id"].as_str().unwrap();
+        let key = folder.join(format!("keys/channel-{id}.pem"));
+        (channel["guid"].as_str().unwrap().to_owned(), key)
+    }
+
+    /// What the suite has to be told, as the three lines of its `--help` give it.
+    pub(crate) fn target(&self, public: SocketAddr) -> Target {
+        let (guid, key) = self.channel();
+        let key = Key::from_pem(&std::fs::read_to_string(key).unwrap()).unwrap();
+        let hub = self.clone();
+        let restart = move || -> zotferry_conformance::http::Later<Result<(), String>> {
+            let hub = hub.clone();
+            Box::pin(async move {
+                tokio::task::spawn_blocking(move || hub.restart()).await.map_err(|e| e.to_string())
+            })
+        };
+        let restart: zotferry_conformance::target::Restart = Arc::new(restart);
+        Target { restart: Some(restart), ..Target::new(&format!("http://{public}"), &guid, key) }
+    }
+
+    /// Kills it, without a chance to tidy up, and starts it again.
+    fn restart(&self) {
+        let mut process = self.0.process.lock().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        *process = start(&self.folder());
+    }
+}

@@ -6,6 +6,7 @@
 
 mod backup;
 mod backup_dav;
+mod chaos;
 mod huge;
 mod process;
 

@@ -9,6 +9,7 @@ mod backup_dav;
 mod chaos;
 mod huge;
 mod process;
+mod secrets;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -17,6 +17,7 @@ pub(crate) struct ChaosHub {
     pub(crate) name: &'static str,
     dir: PathBuf,
     log: PathBuf,
+    level: &'static str,
     pub(crate) wire: Wire,
     /// How far its clock is ahead, in ms.
     pub(crate) clock: i64,
@@ -35,6 +36,16 @@ impl Drop for Disk {
 
 impl ChaosHub {
     pub(crate) async fn create(dir: &Path, name: &'static str, size: u64) -> Self {
+        Self::create_logging(dir, name, size, "info,sled=warn,sqlx=warn").await
+    }
+
+    /// One that says so much about what it does.
+    pub(crate) async fn create_logging(
+        dir: &Path,
+        name: &'static str,
+        size: u64,
+        level: &'static str,
+    ) -> Self {
         let mount = dir.join(name);
         std::fs::create_dir(&mount).unwrap();
         let disk = mounted(&mount, size);
@@ -59,7 +70,7 @@ impl ChaosHub {
         set("transfer", "stall_seconds", 3);
         std::fs::write(&path, config.to_string()).unwrap();
         let log = dir.join(format!("{name}.log"));
-        let mut hub = Self { name, dir: folder, log, wire, clock: 0, running: None, disk };
+        let mut hub = Self { name, dir: folder, log, level, wire, clock: 0, running: None, disk };
         assert!(hub.start().await, "a new hub does not start");
         hub
     }
@@ -86,6 +97,7 @@ impl ChaosHub {
             .arg("hub")
             .arg(&self.dir)
             .env("ZOTFERRY_CLOCK_OFFSET_MS", self.clock.to_string())
+            .env("ZOTFERRY_LOG", self.level)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -172,16 +184,21 @@ impl ChaosHub {
         assert!(code.success(), "{} did not stop cleanly:\n{}", self.name, self.last_words());
     }
 
+    /// Everything it has said.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
     /// A panic is a bug, whatever was done to the hub.
     pub(crate) fn has_not_panicked(&self) {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.log();
         let at = log.find("panicked at");
         assert!(at.is_none(), "{} panicked: {}", self.name, &log[at.unwrap_or(0)..]);
     }
 
     /// The end of its log.
     pub(crate) fn last_words(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use zotferry::local::client::{Client, ClientError};
-use zotferry::local::{
-    Audit, AuditEvent, CloneState, Entry, EntryState, Get, List, Retry, StatusOf,
-};
+use zotferry::local::{Audit, AuditEvent, CloneState, Entry, EntryState, Get, List, StatusOf};
 
 use super::Kept;
 use super::hub::ChaosHub;
 
 /// Waits until every hub lists all the others.
-pub(super) async fn wait_listed(hubs: &[ChaosHub]) {
+pub(crate) async fn wait_listed(hubs: &[ChaosHub]) {
     let started = Instant::now();
     loop {
         let mut all = true;
@@ -30,13 +28,22 @@ pub(super) async fn wait_listed(hubs: &[ChaosHub]) {
     }
 }
 
-/// Reads all files again, compares all catalogs and mends what differs, until nothing does.
-pub(super) async fn agree(hubs: &[ChaosHub], patience: Duration) {
+/// What is done for hubs that are to become equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Help {
+    /// Nothing: they hear of everything by themselves.
+    None,
+    /// All files are read again: what was spoilt on a disk has to be found before it can come back.
+    ReadFiles,
+}
+
+/// Waits until the hubs are equal.
+pub(super) async fn agree(hubs: &[ChaosHub], help: Help, patience: Duration) {
     let started = Instant::now();
     loop {
-        let differs = differs(hubs).await;
+        let differs = differs(hubs, help).await;
         let Err(differs) = differs else {
-            println!("equal after {} s", started.elapsed().as_secs());
+            println!("equal after {} s, with {help:?}", started.elapsed().as_secs());
             return;
         };
         if started.elapsed() > patience {
@@ -51,13 +58,12 @@ pub(super) async fn agree(hubs: &[ChaosHub], patience: Duration) {
 }
 
 /// `Err` says what is not equal yet.
-async fn differs(hubs: &[ChaosHub]) -> Result<(), String> {
+async fn differs(hubs: &[ChaosHub], help: Help) -> Result<(), String> {
     let mut lists = Vec::new();
     for hub in hubs {
         let client = hub.client().unwrap();
         let told = |e: ClientError| format!("{}: {e}", hub.name);
-        client.ask(&Retry { channel: None }).await.map_err(told)?;
-        audited(client).await.map_err(|e| format!("{}: {e}", hub.name))?;
+        audited(client, help).await.map_err(|e| format!("{}: {e}", hub.name))?;
         lists.push((hub.name, list(client).await.map_err(told)?));
     }
     for (name, entries) in &lists {
@@ -79,8 +85,9 @@ async fn differs(hubs: &[ChaosHub]) -> Result<(), String> {
 }
 
 /// Whether a hub's files are whole, and its catalog that of every other.
-async fn audited(client: &Client) -> Result<(), String> {
-    let question = Audit { channel: "alice".into(), repair: true, files: true };
+async fn audited(client: &Client, help: Help) -> Result<(), String> {
+    let files = help == Help::ReadFiles;
+    let question = Audit { channel: "alice".into(), repair: false, files };
     let mut events = client.lines(&question).await.map_err(|e| e.to_string())?;
     let mut clones = 0;
     while let Some(event) = events.next().await.map_err(|e| e.to_string())? {

@@ -6,8 +6,8 @@
 
 mod blows;
 mod edits;
-mod hub;
-mod judge;
+pub(crate) mod hub;
+pub(crate) mod judge;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use zotferry::local::{ExportChannel, ImportChannel, MakeChannel};
 
 use crate::process::Dice;
 use hub::ChaosHub;
+use judge::Help;
 
 const HUBS: usize = 3;
 const NAMES: [&str; HUBS] = ["anna", "berta", "clara"];
@@ -100,7 +101,8 @@ async fn three_hubs_agree_after_chaos() {
         hub.heal().await;
     }
     let patience = Duration::from_secs(120 + seconds);
-    judge::agree(&world.hubs, patience).await;
+    judge::agree(&world.hubs, Help::None, patience).await;
+    judge::agree(&world.hubs, Help::ReadFiles, patience).await;
     judge::nothing_is_lost(&world.hubs, &world.kept).await;
     for hub in &mut world.hubs {
         hub.stop_well().await;

@@ -1,13 +1,16 @@
 //! A proxy for bytes before a hub: it breaks connections, refuses them, and changes bytes that pass.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+/// Bytes of what clients send that are kept.
+const KEPT: usize = 4 << 20;
 
 struct Shared {
     upstream: SocketAddr,
@@ -16,6 +19,8 @@ struct Shared {
     cut_after: AtomicU64,
     /// The so many-th byte from now arrives changed; 0 for none.
     flip_after: AtomicU64,
+    /// The first bytes that clients sent.
+    heard: Mutex<Vec<u8>>,
     /// Counts up when every connection is to break.
     breaks: watch::Sender<u64>,
 }
@@ -35,6 +40,7 @@ impl Wire {
             refusing: AtomicBool::new(false),
             cut_after: AtomicU64::new(0),
             flip_after: AtomicU64::new(0),
+            heard: Mutex::default(),
             breaks: watch::Sender::new(0),
         });
         let serving = Arc::clone(&shared);
@@ -46,6 +52,14 @@ impl Wire {
             }
         });
         Self { address, shared }
+    }
+
+    /// What clients sent in `Authorization`, as far as it was kept.
+    pub(crate) fn authorizations(&self) -> Vec<Vec<u8>> {
+        let heard = self.shared.heard.lock().unwrap();
+        let lines = heard.split(|byte| *byte == b'\n');
+        let values = lines.filter_map(|line| line.strip_prefix(b"authorization: "));
+        values.map(|value| value.trim_ascii_end().to_vec()).collect()
     }
 
     /// Every connection that is open breaks.
@@ -90,17 +104,28 @@ async fn relay(shared: Arc<Shared>, client: TcpStream) {
     let mut breaks = shared.breaks.subscribe();
     breaks.mark_unchanged();
     tokio::select! {
-        () = pass(&shared, from_client, to_hub) => {}
-        () = pass(&shared, from_hub, to_client) => {}
+        () = pass(&shared, Side::Client, from_client, to_hub) => {}
+        () = pass(&shared, Side::Hub, from_hub, to_client) => {}
         _ = breaks.changed() => {}
     }
 }
 
+#[derive(PartialEq)]
+enum Side {
+    Client,
+    Hub,
+}
+
 /// One direction, until it ends or is broken.
-async fn pass(shared: &Shared, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+async fn pass(shared: &Shared, side: Side, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(len @ 1..) = from.read(&mut buffer).await {
         let bytes = &mut buffer[..len];
+        if side == Side::Client {
+            let mut heard = shared.heard.lock().unwrap();
+            let room = KEPT.saturating_sub(heard.len());
+            heard.extend_from_slice(&bytes[..len.min(room)]);
+        }
         if let Some(at) = Shared::reached(&shared.flip_after, len as u64) {
             bytes[at as usize] ^= 0x10;
         }

@@ -16,6 +16,8 @@ mod error;
 mod extras;
 mod finding;
 mod folder;
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
 mod index;
 mod mend;

@@ -141,7 +141,7 @@ async fn pour(
 }
 
 /// What a request shows.
-fn statement(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
+pub(super) fn statement(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let encoded = shown.and_then(|value| value.strip_prefix("Zot-Restore "));
     let encoded = encoded.ok_or_else(|| {

@@ -106,6 +106,17 @@ impl Run {
         }
     }
 
+    /// It rests, because the origin asked for that; others may use its place.
+    pub(super) fn pauses(&mut self, error: &CallError) {
+        let now = self.receiver.hub.clock.now();
+        self.origin.paced(now, Event::Finished { how: how(error), bytes: 0 });
+    }
+
+    /// And goes on.
+    pub(super) fn goes_on(&mut self) {
+        self.origin.paced(self.receiver.hub.clock.now(), Event::Started);
+    }
+
     /// How it ended.
     pub(super) fn ends(&mut self, how: How) {
         self.how = how;

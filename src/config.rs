@@ -11,6 +11,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use zotferry_protocol::identity::BaseUrl;
 
+mod limits;
+
+pub use limits::Limits;
+
 /// A hub's settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +58,7 @@ pub struct Watch {
 
 /// Whom this hub may contact. Public addresses over HTTPS always; the rest must be named, because
 /// the owner of a channel is an untrusted tenant who says where its other clones are.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
     /// Loopback, link-local or private ranges that may be contacted all the same, as `10.0.0.0/8`.
@@ -63,6 +67,15 @@ pub struct Network {
     pub plain_http: Vec<IpNet>,
     /// A PEM file of certificate authorities to trust beside the system's.
     pub extra_ca: Option<PathBuf>,
+    /// Reverse proxies before this hub, which say in `X-Forwarded-For` for whom they ask.
+    pub proxies: Vec<IpNet>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        let proxies = ["127.0.0.0/8", "::1/128"].map(|net| net.parse().expect("a range")).into();
+        Self { allow: Vec::new(), plain_http: Vec::new(), extra_ca: None, proxies }
+    }
 }
 
 /// How files travel.
@@ -82,40 +95,6 @@ pub struct Transfer {
 impl Default for Transfer {
     fn default() -> Self {
         Self { streaming: true, connections: 4, max_connections: 32, stall_seconds: 30 }
-    }
-}
-
-/// What this hub gives and keeps at most.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Most content bytes in one response; 0 for no limit.
-    pub response_bytes: u64,
-    /// Disk space that stays free, in MiB.
-    pub min_free_mib: u64,
-    /// Quota of a new channel in MiB; 0 for none.
-    pub quota_mib: u64,
-    /// After so many failed attempts a job rests until `zotferry retry`.
-    pub max_attempts: u32,
-    /// The first pause after a failed attempt, in ms; doubled with each further one.
-    pub backoff_ms: u64,
-    /// The longest pause, in ms.
-    pub max_backoff_ms: u64,
-    /// A clone for which more operations wait is brought up by comparing catalogs instead.
-    pub backlog: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            response_bytes: 0,
-            min_free_mib: 256,
-            quota_mib: 0,
-            max_attempts: 40,
-            backoff_ms: 2_000,
-            max_backoff_ms: 3_600_000,
-            backlog: 50_000,
-        }
     }
 }
 
@@ -236,9 +215,7 @@ impl Config {
         if t.stall_seconds == 0 {
             return Err("transfer: stall_seconds is at least 1".into());
         }
-        if self.limits.max_attempts == 0 || self.limits.backoff_ms == 0 {
-            return Err("limits: max_attempts and backoff_ms at least 1".into());
-        }
+        self.limits.checked()?;
         self.on_change.checked()?;
         if let Some(watch) = self.watch.iter().find(|watch| !watch.dir.is_absolute()) {
             return Err(format!("watch: {} is not an absolute path", watch.dir.display()));
@@ -263,6 +240,12 @@ const HEAD: &str = "\
 # audit.every_hours: how often catalogs are compared with other clones; scrub_mib_per_second: how fast
 # files are read again to find damage. 0 for never.
 # limits.min_free_mib: disk space that stays free. limits.quota_mib: for new channels, 0 for none.
+# network.proxies: reverse proxies that say in X-Forwarded-For for whom they ask; without that header nobody is counted.
+# limits.connections, limits.connections_per_address: open at once. limits.requests_per_second: of one address,
+# ten times as many at once, 0 for no limit; limits.packets_per_second: the same for one channel.
+# limits.min_bytes_per_second: who sends or takes less while we wait is cut off after transfer.stall_seconds.
+# limits.answers, limits.answers_per_channel: answers with content at once. limits.entries: entries and items of a channel.
+# limits.remembered: packets of one clone that are remembered. limits.log_lines_per_minute: of one kind, 0 for no limit.
 # [[watch]] with channel, dir and into: a folder of this machine that is mirrored into a channel.
 ";
 

@@ -25,7 +25,7 @@ pub enum KeyFileError {
     /// The file cannot be read or written.
     #[error("{0}: {1}")]
     File(PathBuf, std::io::Error),
-    /// Not a PKCS#8 PEM of an RSA key.
+    /// Not a PEM of an RSA key.
     #[error("not a usable private key: {0}")]
     Form(String),
     /// A size or exponent that is not accepted.
@@ -46,11 +46,14 @@ impl PrivateKey {
         Self::of(pair)
     }
 
-    /// Reads PKCS#8 PEM; 2048 to 8192 bits.
+    /// Reads a PEM of PKCS#8, or of PKCS#1 as old channels have it; 2048 to 8192 bits.
     pub fn from_pem(pem: &str) -> Result<Self, KeyFileError> {
-        let (_, der) = SecretDocument::from_pem(pem).map_err(|e| form(&e))?;
-        let pair = KeyPair::from_pkcs8(der.as_bytes()).map_err(|e| form(&e))?;
-        Self::of(pair)
+        let (label, der) = SecretDocument::from_pem(pem).map_err(|e| form(&e))?;
+        let pair = match label {
+            "RSA PRIVATE KEY" => KeyPair::from_der(der.as_bytes()),
+            _ => KeyPair::from_pkcs8(der.as_bytes()),
+        };
+        Self::of(pair.map_err(|e| form(&e))?)
     }
 
     fn of(pair: KeyPair) -> Result<Self, KeyFileError> {
@@ -119,5 +122,20 @@ mod tests {
             &std::fs::metadata(&path).expect("is there").permissions(),
         );
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// What OpenSSL wrote before it knew PKCS#8 is the same key.
+    #[test]
+    fn an_old_form_of_a_key_is_read() {
+        use rsa::pkcs1::EncodeRsaPrivateKey as _;
+        use rsa::pkcs8::DecodePrivateKey as _;
+        let key = PrivateKey::generate().expect("a key");
+        let pem = key.to_pem().expect("PEM");
+        let old = rsa::RsaPrivateKey::from_pkcs8_pem(&pem).expect("the same");
+        let old = old.to_pkcs1_pem(LineEnding::LF).expect("PEM");
+        assert!(old.starts_with("-----BEGIN RSA PRIVATE KEY-----"));
+        let again = PrivateKey::from_pem(&old).expect("read");
+        assert_eq!(again.to_pem().expect("PEM"), pem);
+        assert!(PrivateKey::from_pem(&old.replace("RSA PRIVATE", "PRIVATE")).is_err());
     }
 }

@@ -14,6 +14,8 @@ pub mod config;
 pub mod dav;
 pub mod durable;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hook;
 pub mod hub;
 pub mod hubzilla;

@@ -51,7 +51,7 @@ impl Service {
         let working = Arc::clone(&receiver);
         let watches = Watches::new(Arc::clone(&hub));
         let tasks = vec![
-            tokio::spawn(web::serve(listener, router, hub.stop.clone())),
+            tokio::spawn(web::serve(listener, router, Arc::clone(&hub))),
             tokio::spawn(async move { working.run().await }),
             tokio::spawn(clone_sync::run(Arc::clone(&hub))),
             tokio::spawn(hook::run(Arc::clone(&hub))),

@@ -27,6 +27,8 @@ use crate::folder::{Backup, IDENTITY, LIST, Lock, Shelf, index_name, sha256};
 use crate::index::{Index, Line, LineData};
 use crate::mend::{Mended, Pieces, mend, mend_digests, mend_whole};
 
+/// Lines that a thread takes at once.
+const LINES: usize = 16;
 /// Chunks that one thread reads before it takes more of a large file.
 const RUN: u32 = 32;
 /// Roots that are remembered as read: 4 MiB of them. Equal files beyond that may be read twice.
@@ -109,19 +111,22 @@ impl Pass<'_> {
 
     /// Every line, spread over threads; beside that, whether the list for people says the same.
     fn entries(&self, mut index: Index) -> Result<()> {
-        let (send, lines) = sync_channel::<Line>(4 * self.threads);
+        let (send, lines) = sync_channel::<Vec<Line>>(2 * self.threads);
         let lines = Mutex::new(lines);
         let mut list = Sha256::new();
         std::thread::scope(|scope| {
             let workers: Vec<_> =
                 (0..self.threads).map(|_| scope.spawn(|| self.work(&lines))).collect();
             let mut sending = || -> Result<()> {
+                let mut some = Vec::with_capacity(LINES);
                 while let Some(line) = index.next_line()? {
                     list.update(line.listed().unwrap_or_default());
-                    if send.send(line).is_err() {
-                        break;
+                    some.push(line);
+                    if some.len() == LINES && send.send(std::mem::take(&mut some)).is_err() {
+                        return Ok(());
                     }
                 }
+                send.send(some).ok();
                 Ok(())
             };
             let sent = sending();
@@ -134,12 +139,12 @@ impl Pass<'_> {
         self.list(&Digest(list.finalize().into()))
     }
 
-    fn work(&self, lines: &Mutex<Receiver<Line>>) -> Result<()> {
+    fn work(&self, lines: &Mutex<Receiver<Vec<Line>>>) -> Result<()> {
         let mut buffer = vec![0; PIECE];
         loop {
-            let line = lines.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(line) = line else { return Ok(()) };
-            let done = self.entry(&line, &mut buffer);
+            let some = lines.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(some) = some else { return Ok(()) };
+            let done = some.iter().try_for_each(|line| self.entry(line, &mut buffer));
             if done.is_err() {
                 // Whoever sends must not wait for a thread that is gone.
                 let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! Writes a backup: what is there already stays, what is new comes, the head last.
 //!
-//! Owns: temporary files, the order in which things become durable and visible. Not here: where entries
-//! and bytes come from.
+//! Owns: temporary files, the order in which things are written. Not here: where entries and bytes come
+//! from, waiting for the disk (`settle`).
 //! Invariant: a name stands for a whole and durable file. The head that is there speaks of files that
 //! are all there, however often a run was killed; a run that goes on does not write them again.
 //! Spec: BACKUP-1 to BACKUP-4, BACKUP-13, BACKUP-15, BACKUP-17.
@@ -20,11 +20,12 @@ use crate::folder::{Backup, HEAD, IDENTITY, LIST, Lock, README, Shelf, index_nam
 use crate::header::{Header, Identity, Signer, Totals};
 use crate::index::{Kind, Line};
 use crate::platform;
+use crate::settle::{Batch, Settling, rename};
 
 /// Files that become visible together, after one sync.
 const BATCH: usize = 2048;
-/// And their bytes.
-const BATCH_BYTES: u64 = 1 << 30;
+/// And their bytes: the disk works on one batch while the next is written.
+const BATCH_BYTES: u64 = 256 << 20;
 const BUFFER: usize = 256 << 10;
 
 /// What became of a content.
@@ -42,12 +43,11 @@ pub enum Placed {
 #[derive(Debug)]
 pub struct Writer {
     root: PathBuf,
+    /// Ends before the lock does.
+    settling: Settling,
     lock: Lock,
-    /// On their way: temporary name, name.
-    batch: Vec<(PathBuf, PathBuf)>,
-    batch_bytes: u64,
-    /// Names that are on their way.
-    coming: HashSet<String>,
+    /// What was written since.
+    batch: Batch,
     /// Folders that are there.
     folders: HashSet<String>,
     index: BufWriter<File>,
@@ -99,9 +99,8 @@ impl Writer {
             index: begin("index")?,
             list: begin("list")?,
             lock,
-            batch: Vec::new(),
-            batch_bytes: 0,
-            coming: HashSet::new(),
+            settling: Settling::default(),
+            batch: Batch::default(),
             folders: HashSet::new(),
             index_hash: Sha256::new(),
             totals: Totals::default(),
@@ -125,10 +124,8 @@ impl Writer {
         }
         let path = self.lock.fresh();
         let placed = place(&path).map_err(BackupError::io(&path))?;
-        if placed == Placed::Copied {
-            self.batch_bytes += size;
-        }
-        self.comes(path, name)?;
+        let written = if placed == Placed::Copied { size } else { 0 };
+        self.comes(path, name, written)?;
         Ok(placed)
     }
 
@@ -155,7 +152,7 @@ impl Writer {
             file.flush()
         };
         writing().map_err(BackupError::io(&path))?;
-        self.comes(path, name)
+        self.comes(path, name, u64::from(chunks) * Digest::LEN as u64)
     }
 
     /// A metadata file: the first of an entry, or one with more of its items. Its digest goes into the
@@ -199,7 +196,7 @@ impl Writer {
         let path = self.lock.fresh();
         write(&path, sealed)?;
         self.identity = Some(sha256(sealed));
-        self.comes(path, IDENTITY.to_owned())
+        self.comes(path, IDENTITY.to_owned(), sealed.len() as u64)
     }
 
     /// Makes everything durable and visible, and then the head that speaks of it.
@@ -213,15 +210,18 @@ impl Writer {
         let digest = Digest(self.index_hash.clone().finalize().into());
         self.whole(README.to_owned(), readme(whose).as_bytes())?;
         let index = self.lock.place("index");
-        self.comes(index, index_name(&digest))?;
-        self.flush()?;
+        self.comes(index, index_name(&digest), 0)?;
+        self.settle()?;
+        self.settling.wait()?;
         let header = Header::new(whose, made, digest, self.totals, self.identity);
         let path = self.lock.fresh();
         write(&path, &header.signed(signer)?)?;
-        self.sync(&[&path, &self.lock.place("list")])?;
+        let list = self.lock.place("list");
+        let synced = platform::sync_many(&self.root, &mut [path.as_path(), &list].into_iter());
+        synced.map_err(BackupError::io(&self.root))?;
         // Now, in one step, this is the backup.
         rename(&path, &self.root.join(HEAD))?;
-        rename(&self.lock.place("list"), &self.root.join(LIST))?;
+        rename(&list, &self.root.join(LIST))?;
         platform::sync_folder(&self.root).map_err(BackupError::io(&self.root))?;
         Ok(header)
     }
@@ -235,14 +235,13 @@ impl Writer {
         }
         let path = self.lock.fresh();
         write(&path, bytes)?;
-        self.batch_bytes += bytes.len() as u64;
-        self.comes(path, name)?;
+        self.comes(path, name, bytes.len() as u64)?;
         Ok(true)
     }
 
     /// Whether a file of this name and size is there, or on its way.
     fn is_there(&mut self, name: &str, size: u64) -> Result<bool> {
-        if self.coming.contains(name) {
+        if self.batch.contains(name) || self.settling.contains(name) {
             return Ok(true);
         }
         self.make_folders(name)?;
@@ -254,12 +253,11 @@ impl Writer {
         }
     }
 
-    fn comes(&mut self, path: PathBuf, name: String) -> Result<()> {
+    fn comes(&mut self, path: PathBuf, name: String, written: u64) -> Result<()> {
         self.make_folders(&name)?;
-        self.batch.push((path, self.root.join(&name)));
-        self.coming.insert(name);
-        if self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES {
-            self.flush()?;
+        self.batch.push(path, self.root.join(&name), name, written);
+        if self.batch.len() >= BATCH || self.batch.bytes() >= BATCH_BYTES {
+            self.settle()?;
         }
         Ok(())
     }
@@ -277,36 +275,16 @@ impl Writer {
         Ok(())
     }
 
-    /// BACKUP-17: durable first, visible then.
-    fn flush(&mut self) -> Result<()> {
-        let paths: Vec<&Path> = self.batch.iter().map(|(path, _)| path.as_path()).collect();
-        self.sync(&paths)?;
-        for (path, name) in self.batch.drain(..) {
-            rename(&path, &name)?;
-        }
-        self.coming.clear();
-        self.batch_bytes = 0;
-        Ok(())
-    }
-
-    fn sync(&self, paths: &[&Path]) -> Result<()> {
-        let synced = platform::sync_many(&self.root, &mut paths.iter().copied());
-        synced.map_err(BackupError::io(&self.root))
+    /// BACKUP-17: what was written becomes durable and visible, while more is written.
+    fn settle(&mut self) -> Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        self.settling.begin(&self.root, batch)
     }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let writing = || platform::create_new(path)?.write_all(bytes);
     writing().map_err(BackupError::io(path))
-}
-
-fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(BackupError::io(to))?;
-    // Of two names of one file the first stays behind.
-    match fs::remove_file(from) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BackupError::io(from)(error)),
-        _ => Ok(()),
-    }
 }
 
 fn readme(whose: &Identity) -> String {

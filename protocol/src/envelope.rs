@@ -19,6 +19,8 @@ use crate::refusal::{Code, Refusal};
 pub const VERSION: u64 = 1;
 /// PKT-5: the one algorithm, RSASSA-PKCS1-v1_5 with SHA-256.
 pub const ALGORITHM: &str = "rsa-sha256";
+/// Content type of packets.
+pub const PACKET_TYPE: &str = "application/x-zot+msgpack";
 /// SIGN-6: how far ahead of the receiver's clock `at` may lie, in ms.
 pub const MAX_AHEAD: u64 = 5 * 60 * 1000;
 /// SIGN-6: the longest life of a packet, in ms.

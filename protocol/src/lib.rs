@@ -8,6 +8,8 @@ pub mod codec;
 pub mod conflict;
 pub mod envelope;
 pub mod frames;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod identity;
 pub mod ids;
 pub mod manifest;

@@ -47,7 +47,8 @@ def attach():
     entries = [
         ("a folder at the top", {"id_": "d1", "place": v1, "meta": v1, "filename": "Photos"}),
         ("a file in a folder", {"id_": "f1", "place": v1, "meta": v2, "content": v1, "folder": "d1", "root": tree.leaf(b"abc")}),
-        ("a file that was removed", {"id_": "f1", "place": v1, "meta": v1, "content": v1, "removed": v2, "root": tree.leaf(b"abc")}),
+        ("a file that was removed", {"id_": "f1", "place": v1, "meta": v1, "content": v1, "removed": v2}),
+        ("a file that came back", {"id_": "f1", "place": v1, "meta": v1, "content": edit(v2, R1, NOW), "removed": v2, "root": tree.leaf(b"abc")}),
         ("a folder that was removed", {"id_": "d1", "place": v1, "meta": v1, "removed": v2}),
         ("three replicas, long names", {
             "id_": "x" * 64, "place": full, "meta": full, "content": full, "folder": "y" * 64, "filename": "\u00fc" * 127,

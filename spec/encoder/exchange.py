@@ -2,7 +2,8 @@
 
 import textwrap
 
-from . import tree
+from . import refusals, tree
+from .cases_audit import attach_leaf, key
 from .cases_frames import DONE, data as frame
 from .cases_packets import data, entry, put
 from .cases_sync import R1, row
@@ -33,6 +34,39 @@ def steps():
         {"name": "frames", "requirement": "FETCH-11", "bytes": (frame(0, 0, 0, TEXT) + DONE).hex()},
         step("present", "site-b", "site-a", here),
         step("noted", "site-a", "site-b", thanks),
+        *clocks(),
+        *comparing(operation, first),
+    ]
+
+
+def clocks():
+    """B's clock is an hour behind: A refuses, B dates anew."""
+    hour = 3_600_000
+    late = header("stream-request", "site-b", "site-a", 0xB4, NOW - hour) | NAME
+    told = header("refusal", "site-a", "site-b", 0xA3, NOW + 900, answers=late["id"])
+    code, sentence = next((row[0], row[-1]) for row in refusals.TABLE if row[1] == "stale")
+    told |= {"code": code, "text": sentence, "clock": NOW + 900}
+    again = header("stream-request", "site-b", "site-a", 0xB5, NOW + 950) | NAME
+    return [
+        {**step("stale", "site-a", "site-b", told), "requirement": "SIGN-10"},
+        {**step("again", "site-b", "site-a", again), "requirement": "SIGN-16"},
+    ]
+
+
+def comparing(operation, first):
+    """B has lost its catalog, and finds out what A has."""
+    empty = {"prefix": b"", "digest": bytes(32), "list": False}
+    compare = header("audit-request", "site-b", "site-a", 0xB6, NOW + 2000) | {"ranges": [empty]}
+    leaf = attach_leaf("hello-1", first, first, content=first, filename="hello.txt", root=ROOT)
+    found = {"range": 0, "digest": leaf, "count": 1, "leaves": key("attach", "hello-1") + leaf}
+    differs = header("audit-page", "site-a", "site-b", 0xA4, NOW + 2010, answers=compare["id"]) | {"ranges": [found]}
+    entries = header("entry-request", "site-b", "site-a", 0xB7, NOW + 2020) | {"keys": [key("attach", "hello-1")]}
+    told = header("clone-sync", "site-a", "site-b", 0xA5, NOW + 2030, answers=entries["id"])
+    told |= {"operations": [operation | {"id": uuid7(2)}]}
+    steps = [("compare", "b", "a", compare), ("differs", "a", "b", differs), ("entries", "b", "a", entries), ("told", "a", "b", told)]
+    return [
+        {**step(name, f"site-{sender}", f"site-{receiver}", body), "requirement": f"AUDIT-{number}"}
+        for (name, sender, receiver, body), number in zip(steps, (5, 8, 9, 10))
     ]
 
 

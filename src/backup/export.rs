@@ -220,9 +220,10 @@ impl Writing {
             writer.identity(sealed)?;
         }
         let mut done = Exported::default();
+        let mut shelves = Shelves::new(&*self.hub.storage, self.options.copy);
         loop {
             match going.blocking_recv() {
-                Some(Ok(going)) => self.entry(&mut writer, going, &mut done)?,
+                Some(Ok(going)) => self.entry(&mut writer, &mut shelves, going, &mut done)?,
                 Some(Err(())) => break,
                 None => return Err(SaveError::Stopped),
             }
@@ -242,13 +243,13 @@ impl Writing {
     fn entry(
         &self,
         writer: &mut Writer,
+        shelves: &mut Shelves<'_>,
         mut going: Going,
         done: &mut Exported,
     ) -> Result<(), SaveError> {
         let Some(id) = going.operation.entry().map(|entry| entry.row.hash.clone()) else {
             return Err(SaveError::Row("an operation without an entry".into()));
         };
-        let shelves = Shelves { storage: &*self.hub.storage, copy: self.options.copy };
         let (mut data, mut missing) = (Vec::new(), Vec::new());
         let mut contents = Vec::new();
         for row in &going.data {

@@ -9,11 +9,10 @@
 //! |---|---|
 //! | `export.rs` | the pass over the catalog, page by page, and who writes |
 //! | `shelve.rs` | an entry's contents: digests, and bytes by link, copy or row |
-//! | `restore.rs` | the pass over an index: entries into the catalog, then their bytes |
+//! | `restore.rs` | entries of a backup into the catalog, then their bytes |
 //! | `bring.rs` | bytes of a backup into the storage |
 //! | `receive.rs` | a backup that is brought over the network: statements, and bytes |
 //! | `spool.rs`, `upload.rs` | one that is uploaded file by file, in any order: what waits for what |
-//! | `send.rs` | the client that brings one to a hub elsewhere |
 //!
 //! Spec: BACKUP-9 to BACKUP-13, BACKUP-16, BACKUP-22 to BACKUP-25, ID-20.
 
@@ -21,7 +20,6 @@ mod bring;
 mod export;
 mod receive;
 mod restore;
-mod send;
 mod shelve;
 mod spool;
 mod upload;
@@ -38,9 +36,8 @@ use crate::storage::StorageError;
 
 pub use bring::Brought;
 pub use export::{ExportEvent, ExportOptions, Exported, export};
-pub use receive::{Awaited, Body, Bringers, Came, Standing, Taken};
-pub use restore::{RestoreEvent, RestoreOptions, Restored, restore};
-pub use send::{SendError, send};
+pub use receive::{Body, Bringers};
+pub use restore::{RestoreOptions, restore};
 pub use spool::{Held, Spool, clear_uploads, take as take_upload};
 
 /// Why a backup was not made, or not brought back.

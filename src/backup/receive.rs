@@ -9,15 +9,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use zotferry_backup::Text;
+use zotferry_backup::{Awaited, Came, Standing, Taken, Text};
 use zotferry_protocol::codec;
 use zotferry_protocol::ids::{ChunkNo, Digest, Millis, ResourceId};
 use zotferry_protocol::manifest::{INLINE_DIGESTS, Manifest, page_of};
 use zotferry_protocol::merkle::{self, verify_page};
-use zotferry_protocol::packets::{OpReport, OpStatus, Operation};
+use zotferry_protocol::packets::{OpReport, Operation};
 use zotferry_protocol::refusal::{Code, Refusal};
 use zotferry_protocol::restore::{Restore, SignedRestore, Step};
 
@@ -34,47 +33,6 @@ const AT_ONCE: usize = 32;
 const REMEMBERED: usize = 1024;
 /// Seconds after which one that was refused for want of a place may come back.
 const LATER: u32 = 2;
-
-/// What an operation came to.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Came {
-    /// `stored`, `duplicate`, `superseded` or `refused`.
-    pub status: OpStatus,
-    /// Why it was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<u16>,
-}
-
-/// A content that is awaited.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Awaited {
-    /// Its name.
-    pub root: Text<Digest>,
-    /// Its bytes.
-    pub size: u64,
-}
-
-/// The answer to entries.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Taken {
-    /// What became of each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub operations: Vec<Came>,
-    /// What their entries lack here.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub wanted: Vec<Awaited>,
-}
-
-/// How far a content is.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Standing {
-    /// Its bytes.
-    pub size: u64,
-    /// Whether it is here.
-    pub present: bool,
-    /// How many of its first chunks are.
-    pub held: u32,
-}
 
 /// What the requests share.
 pub struct Bringers {

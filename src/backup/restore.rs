@@ -1,7 +1,7 @@
 //! A backup into a channel that lives on this hub.
 //!
-//! Owns: whose backup it is, the pass over its index: entries into the catalog, then their bytes. Not here:
-//! merging (`packets`), bytes (`bring`).
+//! Owns: whose backup it is; its entries into the catalog, then their bytes. Not here: reading the backup
+//! (`zotferry_backup`), merging (`packets`), bytes (`bring`).
 //! Invariant: an entry goes through the same merge as one that another clone announced, so that a restore
 //! may be repeated, broken off, and done beside other clones, with one outcome.
 //! Spec: BACKUP-22 to BACKUP-25, ID-20.
@@ -10,11 +10,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use zotferry_backup::{Backup, Content, Index, Line, Metadata};
+use zotferry_backup::{Backup, Coming, Content, Group, RestoreEvent, Restored, groups};
 use zotferry_protocol::ids::{Digest, ResourceId};
-use zotferry_protocol::packets::{OpReport, OpStatus, Operation, Source};
+use zotferry_protocol::packets::{OpReport, OpStatus, Operation};
 
 use super::SaveError;
 use super::bring::{Brought, bring};
@@ -24,12 +23,10 @@ use crate::hub::Hub;
 use crate::packets::merge_answer;
 use crate::packets::statements::fresh_replica;
 
-/// Operations merged in one transaction.
-const MOST: usize = 200;
-/// And bytes of their metadata.
+/// Bytes of metadata that are merged in one transaction.
 const MOST_BYTES: usize = 4 << 20;
 /// Groups that are read ahead.
-pub(super) const AHEAD: usize = 2;
+const AHEAD: usize = 2;
 
 /// How a backup is brought back.
 pub struct RestoreOptions {
@@ -45,68 +42,6 @@ pub struct RestoreOptions {
     pub dry_run: bool,
 }
 
-/// What a restore tells as it goes on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RestoreEvent {
-    /// It begins.
-    Begun {
-        /// The channel's name here.
-        channel: String,
-        /// Entries in the backup.
-        entries: u64,
-        /// Bytes of its contents.
-        bytes: u64,
-    },
-    /// So much is done.
-    Progress(Restored),
-    /// An entry, or its content, that did not come.
-    Trouble {
-        /// Its path.
-        path: String,
-        /// Why.
-        reason: String,
-    },
-    /// All is done.
-    Done(Restored),
-}
-
-/// What a restore has done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restored {
-    /// Entries looked at.
-    pub entries: u64,
-    /// Entries that were new here, or newer.
-    pub taken: u64,
-    /// Contents that came.
-    pub files: u64,
-    /// Bytes looked at.
-    pub bytes: u64,
-    /// Contents of those that are links.
-    pub linked: u64,
-    /// Contents that are not in the backup; other clones are asked for them.
-    pub missing: u64,
-    /// Entries that were refused, metadata and contents that are damaged.
-    pub troubles: u64,
-}
-
-/// An operation that comes out of a backup.
-pub(super) struct Coming {
-    pub(super) operation: Operation,
-    pub(super) contents: Vec<Content>,
-    pub(super) path: String,
-    /// Out of the entry's first metadata file; the others bring items alone.
-    pub(super) first: bool,
-}
-
-/// Some of them, and what could not be read.
-#[derive(Default)]
-pub(super) struct Group {
-    pub(super) coming: Vec<Coming>,
-    pub(super) troubles: Vec<(String, String)>,
-    size: usize,
-}
-
 /// Brings a backup back. `told` hears how far it is; when nobody listens any more, it ends.
 pub async fn restore(
     hub: &Arc<Hub>,
@@ -120,12 +55,13 @@ pub async fn restore(
     let header = backup.header();
     let (nick, entries, bytes) = (channel.nick.clone(), header.entries, header.bytes);
     told.send(RestoreEvent::Begun { channel: nick, entries, bytes }).await.ok();
-    let (send, mut groups) = mpsc::channel(AHEAD);
+    let (send, mut coming) = mpsc::channel(AHEAD);
     let from = Arc::clone(&backup);
-    let reading = tokio::task::spawn_blocking(move || read_in(&from, &send, MOST_BYTES));
+    let give = move |group| send.blocking_send(group).is_ok();
+    let reading = tokio::task::spawn_blocking(move || groups(&from, MOST_BYTES, give));
     let mut restoring =
         Restoring { hub, channel, backup, options, told, done: Restored::default() };
-    while let Some(group) = groups.recv().await {
+    while let Some(group) = coming.recv().await {
         if restoring.told.is_closed() || hub.stop.is_cancelled() {
             return Err(SaveError::Stopped);
         }
@@ -178,59 +114,6 @@ pub(super) async fn renew(hub: &Arc<Hub>, channel: &Channel) -> Result<Channel, 
     let announced = hub.announce_soon(channel.id).await;
     announced.map_err(|e| SaveError::Row(e.to_string()))?;
     Ok(channel)
-}
-
-/// Every entry of the index, in groups, as long as somebody takes them.
-pub(super) fn read_in(
-    backup: &Backup,
-    send: &mpsc::Sender<Group>,
-    most_bytes: usize,
-) -> Result<(), SaveError> {
-    let mut index = Index::open(backup)?;
-    let mut group = Group::default();
-    while let Some(line) = index.next_line()? {
-        for (n, digest) in line.meta.iter().enumerate() {
-            let next = Group::of(backup, &line, digest.0, n == 0);
-            let full = group.coming.len() >= MOST || group.size + next.size > most_bytes;
-            if full && send.blocking_send(std::mem::take(&mut group)).is_err() {
-                return Ok(());
-            }
-            group.coming.extend(next.coming);
-            group.troubles.extend(next.troubles);
-            group.size += next.size;
-        }
-    }
-    send.blocking_send(group).ok();
-    Ok(())
-}
-
-impl Group {
-    /// A metadata file. One that does not hold is named, and keeps nothing else from coming.
-    fn of(backup: &Backup, line: &Line, digest: Digest, first: bool) -> Self {
-        let path = line.path.clone().unwrap_or_else(|| line.id.0.to_string());
-        let metadata = match backup.metadata(&digest) {
-            Ok(Some(metadata)) => metadata,
-            Ok(None) => return Self::bad(path, "its metadata file is missing or damaged"),
-            Err(error) => return Self::bad(path, &error.to_string()),
-        };
-        if metadata.row().is_none_or(|row| row.hash != line.id.0) {
-            return Self::bad(path, "its metadata file speaks of another entry");
-        }
-        let Metadata { mut operation, contents } = metadata;
-        // BACKUP-12: what is not in the backup other clones may have.
-        for (data, content) in operation.data.iter_mut().zip(&contents) {
-            data.source = if content.missing { Source::Fetch } else { Source::Backup };
-        }
-        let embedded = contents.iter().filter_map(|content| content.bytes.as_ref());
-        let size = zotferry_protocol::codec::encode(&operation).len()
-            + embedded.map(Vec::len).sum::<usize>();
-        let coming = vec![Coming { operation, contents, path, first }];
-        Self { coming, troubles: Vec::new(), size }
-    }
-
-    fn bad(path: String, reason: &str) -> Self {
-        Self { troubles: vec![(path, reason.to_owned())], ..Self::default() }
-    }
 }
 
 struct Restoring<'a> {

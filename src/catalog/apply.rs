@@ -17,7 +17,7 @@ use super::channels::{self, Channel, channel_in};
 use super::columns::{Hex, list, parsed};
 use super::data::{self, DataState, NewData, Origin, Source};
 use super::error::CatalogError;
-use super::{Catalog, ChannelNo, SiteNo, WantedNo, arrived, edit, replay};
+use super::{Catalog, ChannelNo, SiteNo, WantedNo, arrived, edit, replay, trie};
 
 /// A content that a clone announced.
 #[derive(Debug, Clone)]
@@ -100,6 +100,11 @@ impl Apply<'_> {
         now: Millis,
     ) -> Result<(), CatalogError> {
         edit::write_rows(&mut self.tx, channel, rows, before, now).await
+    }
+
+    /// Entries and items of a channel, removed ones too.
+    pub async fn entries(&mut self, channel: ChannelNo) -> Result<u64, CatalogError> {
+        Ok(trie::stored(&mut self.tx, channel, trie::ALL).await?.0.count)
     }
 
     /// The channel's next operation number.

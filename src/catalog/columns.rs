@@ -62,7 +62,7 @@ pub(super) fn bound(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn damage(column: &str, why: &dyn std::fmt::Display) -> CatalogError {
+pub(super) fn damage(column: &str, why: &dyn std::fmt::Display) -> CatalogError {
     CatalogError::Corrupt(format!("column {column}: {why}"))
 }
 

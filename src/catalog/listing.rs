@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use zotferry_protocol::ids::ResourceId;
 
 use super::attach::{Attach, folder_text};
-use super::columns::{number, parsed};
+use super::columns::damage;
 use super::data::{Data, DataState};
 use super::error::CatalogError;
 use super::tree::marked;
@@ -69,8 +69,8 @@ impl Catalog {
     ) -> Result<Vec<Listed>, CatalogError> {
         let (name, hash) = after.map_or(("", ""), |(name, hash)| (name, hash.as_str()));
         let rows = sqlx::query(
-            "SELECT a.hash, a.filename, a.filetype, a.filesize, a.is_dir, a.edited, a.revision,
-                    d.id, d.state, d.error
+            "SELECT json_array(a.hash, a.filename, a.filetype, a.filesize, a.is_dir, a.edited, a.revision,
+                    d.id, d.state, d.error) AS entry
              FROM attach a INDEXED BY attach_folder
              LEFT JOIN data d ON d.channel = a.channel AND d.hash = a.hash AND d.role = 'file'
                   AND d.state <> 'superseded'
@@ -99,23 +99,38 @@ impl Catalog {
     }
 }
 
+/// The columns of an entry, in the order of the statement.
+type Columns = (
+    String,
+    String,
+    String,
+    u64,
+    u8,
+    String,
+    u64,
+    Option<WantedNo>,
+    Option<String>,
+    Option<String>,
+);
+
+/// One value for a whole row: each costs a copy and an allocation of its own on its way out of SQLite.
 fn listed(row: &SqliteRow) -> Result<Listed, CatalogError> {
-    let filename: String = row.try_get("filename")?;
-    let content = match row.try_get::<Option<WantedNo>, _>("id")? {
-        Some(id) => Some((id, parsed(row, "state")?)),
-        None => None,
-    };
+    let text: &str = row.try_get("entry")?;
+    let columns: Columns = serde_json::from_str(text).map_err(|why| damage("entry", &why))?;
+    let (hash, filename, filetype, filesize, is_dir, edited, revision, id, state, error) = columns;
+    let state = state.map(|state| state.parse::<DataState>()).transpose();
+    let state = state.map_err(|why| damage("state", &why))?;
     Ok(Listed {
-        hash: parsed(row, "hash")?,
+        hash: hash.parse().map_err(|why| damage("hash", &why))?,
         shown: filename.clone(),
         filename,
-        filetype: row.try_get("filetype")?,
-        filesize: number(row, "filesize")?,
-        is_dir: row.try_get("is_dir")?,
-        edited: row.try_get("edited")?,
-        revision: number(row, "revision")?,
-        content,
-        error: row.try_get("error")?,
+        filetype,
+        filesize,
+        is_dir: is_dir != 0,
+        edited,
+        revision,
+        content: id.zip(state),
+        error,
     })
 }
 

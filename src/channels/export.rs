@@ -155,6 +155,17 @@ pub fn open(file: &[u8], key: Option<&SealKey>) -> Result<Opened, ExportError> {
     Ok(Opened { identity: contents.identity()?, foreign: Vec::new(), plain: false })
 }
 
+/// What is done to bytes of a file, sealed or not, and to what would come out of it; any bytes may be given.
+pub(crate) fn fuzzed(bytes: &[u8]) {
+    essence(bytes).ok();
+    open(bytes, None).ok();
+    sealed::fuzzed(bytes);
+    let Ok(contents) = codec::decode_owned::<Contents>(bytes) else { return };
+    if let Ok(identity) = contents.identity() {
+        assert!(identity.chain().is_ok(), "an identity that does not hold together came out");
+    }
+}
+
 /// Makes this hub a clone of what came out of a file, or brings the newest key of a channel that lives
 /// here. Hubs that do not speak this protocol are kept and not announced to.
 pub async fn import(

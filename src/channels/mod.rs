@@ -33,6 +33,7 @@ use crate::packets::statements::{Bringer, TakeError, fresh_replica, take};
 use crate::queue::QueueError;
 use crate::storage::StorageError;
 
+pub(crate) use export::fuzzed;
 pub use parting::forget;
 pub use rotate::{rotate, rotate_to};
 pub use sealed::{SealError, SealKey};

@@ -177,6 +177,29 @@ pub(super) fn seal(secret: &[u8], key: &SealKey) -> Result<Vec<u8>, SealError> {
     Ok(file)
 }
 
+/// What is done to the bytes of a file before its passphrase counts: as they are, and as what stands between the magic
+/// and a checksum that holds.
+pub(super) fn fuzzed(bytes: &[u8]) {
+    let fields = HEAD - MAGIC.len() - 1 - 4;
+    let mut whole = [&MAGIC[..], &[VERSION]].concat();
+    if let Some((head, ciphertext)) = bytes.split_at_checked(fields) {
+        whole.extend_from_slice(head);
+        whole.extend_from_slice(&(ciphertext.len() as u32).to_be_bytes());
+        whole.extend_from_slice(ciphertext);
+        whole.extend_from_slice(&Sha256::digest(&whole));
+        assert!(Sealed::read(&whole).is_ok() || whole.len() > MAX_FILE);
+    }
+    for file in [bytes, &whole] {
+        let Ok(sealed) = Sealed::read(file) else { continue };
+        let (most, cost) = (Cost::MOST, sealed.cost);
+        assert!(file.len() <= MAX_FILE && sealed.ciphertext.len() < file.len());
+        let bounded = cost.memory <= most.memory && cost.passes <= most.passes;
+        assert!(cost.params().is_err() || bounded, "unbounded work: {cost:?}");
+        let key = SealKey { cost, salt: sealed.salt, key: Secret(Zeroizing::new([7; 32])) };
+        assert_eq!(open(file, &key), Err(SealError::Passphrase));
+    }
+}
+
 /// Whether a file claims to be a sealed one.
 pub(super) fn is_sealed(file: &[u8]) -> bool {
     file.starts_with(MAGIC)

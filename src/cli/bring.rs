@@ -8,14 +8,15 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use tokio::sync::mpsc;
 use uuid::Uuid;
-use zotferry::backup::{RestoreEvent, Restored, SendError, send};
 use zotferry::channels::SealKey;
 use zotferry::channels::export::{ExportError, Opened, is_plain, open};
+use zotferry::hub::Clock;
 use zotferry::keys::PrivateKey;
 use zotferry::local::client::{Client, ClientError};
 use zotferry::local::{self, ExportChannel, ListChannels};
 use zotferry::text::visible;
-use zotferry_backup::Backup;
+use zotferry_backup::{Backup, RestoreEvent, Restored};
+use zotferry_backup_client::{SendError, send};
 use zotferry_protocol::identity::BaseUrl;
 
 use super::exit::{Exit, Failure};
@@ -51,8 +52,10 @@ pub(super) async fn bring(
 ) -> Result<Restored, Failure> {
     let (give, mut events) = mpsc::channel(64);
     let url = url.clone();
+    let clock = Clock::from_env();
+    let now = Arc::new(move || clock.now());
     let sending =
-        tokio::spawn(async move { send(Arc::new(backup), &url, Arc::new(key), give).await });
+        tokio::spawn(async move { send(Arc::new(backup), &url, Arc::new(key), now, give).await });
     while let Some(event) = events.recv().await {
         told(event);
     }

@@ -9,8 +9,8 @@ use zotferry::local::{self, Local, Socket};
 use zotferry::service::Service;
 
 use super::exit::{Exit, Failure};
-use super::output;
 use super::signals::Signals;
+use super::{log, output};
 
 /// Runs a hub.
 ///
@@ -36,6 +36,7 @@ impl Hub {
     pub(crate) async fn run(self, dir: &Path) -> Result<Exit, Failure> {
         let signals = Signals::catch()?;
         let hub = Arc::new(zotferry::hub::Hub::open(self.dir.as_deref().unwrap_or(dir)).await?);
+        log::set_pace(hub.config.limits.log_lines_per_minute);
         let listen = hub.config.listen;
         let listener = TcpListener::bind(listen).await.map_err(|e| {
             Failure::failed(format!(

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use zotferry::local::client::Client;
-use zotferry::local::{Describe, Description, Sight};
+use zotferry::local::{Describe, Description, SetSight, Sight};
 use zotferry::text::visible;
 
 use super::exit::{Exit, Failure};
@@ -20,7 +20,8 @@ use super::output;
 Examples:
   zotferry --dir hub meta alice /photos/sunset.jpg
   zotferry --dir hub meta alice /photos/sunset.jpg --title 'At the sea' --tag sea --tag evening
-  zotferry --dir hub meta alice /diary --private")]
+  zotferry --dir hub meta alice /diary --private
+  zotferry --dir hub meta alice /album --public -R            the folder and all that lies in it")]
 pub(crate) struct Meta {
     /// Which channel.
     channel: String,
@@ -53,6 +54,9 @@ pub(crate) struct Meta {
     /// A group that may not see it, by its id.
     #[arg(long, value_name = "ID", conflicts_with = "sight")]
     deny_group: Vec<String>,
+    /// With who may see it: also all that lies in the folder; the path / is the whole channel.
+    #[arg(short = 'R', long, conflicts_with_all = ["title", "tags", "no_tags"])]
+    recursive: bool,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -60,6 +64,9 @@ pub(crate) struct Meta {
 
 impl Meta {
     pub(crate) async fn run(self, dir: &Path) -> Result<Exit, Failure> {
+        if self.recursive {
+            return self.set_below(dir).await;
+        }
         let json = self.json;
         let question = self.question();
         let client = Client::running_or_resting(dir).await?;
@@ -70,6 +77,28 @@ impl Meta {
             output::json(&described);
         } else {
             show(&described);
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn set_below(self, dir: &Path) -> Result<Exit, Failure> {
+        let json = self.json;
+        let question = self.question();
+        let Some(sight) = question.sight else {
+            let text =
+                "--recursive says who may see a folder and all in it: --public, --private or lists";
+            return Err(Failure::new(Exit::Usage, text));
+        };
+        let question = SetSight { channel: question.channel, path: question.path, sight };
+        let client = Client::running_or_resting(dir).await?;
+        let set = client.ask(&question).await;
+        client.close().await?;
+        let set = set?;
+        if json {
+            output::json(&set);
+        } else {
+            let entries = if set.changed == 1 { "entry" } else { "entries" };
+            output::line(format!("changed {} {entries}", set.changed));
         }
         Ok(Exit::Done)
     }

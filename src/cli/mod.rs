@@ -19,6 +19,7 @@ mod hub;
 mod hubzilla;
 mod init;
 mod item;
+mod log;
 mod ls;
 mod meta;
 mod output;
@@ -37,13 +38,11 @@ mod transfers;
 mod verify;
 mod watch;
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
-use tracing_subscriber::EnvFilter;
 
 use exit::{Exit, Failure};
 
@@ -133,7 +132,7 @@ pub(crate) async fn run() -> ExitCode {
         // Whatever is made from here on is its owner's alone.
         rustix::process::umask(Mode::RWXG | Mode::RWXO);
     }
-    log(matches!(cli.command, Command::Hub(_)));
+    log::begin(matches!(cli.command, Command::Hub(_)));
     match cli.command.run(&cli.dir).await {
         Ok(exit) => exit.into(),
         Err(failure) => {
@@ -178,18 +177,6 @@ impl Command {
             Self::Man(man) => man.run(),
         }
     }
-}
-
-/// A hub says what it does; other commands say what goes wrong.
-fn log(hub: bool) {
-    let default = if hub { "info,sled=warn,sqlx=warn" } else { "warn" };
-    let filter =
-        EnvFilter::try_from_env("ZOTFERRY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
 }
 
 #[cfg(test)]

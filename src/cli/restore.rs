@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use zotferry::backup::{RestoreEvent, Restored};
 use zotferry::channels::SealKey;
 use zotferry::channels::export::ExportError;
 use zotferry::local::client::{Client, ClientError};
 use zotferry::local::{self, ListChannels, RestoreBackup};
 use zotferry::text::{bytes, visible};
-use zotferry_backup::Backup;
+use zotferry_backup::{Backup, RestoreEvent, Restored};
 use zotferry_protocol::identity::BaseUrl;
 
 use super::bring::{self, KeyArgs};

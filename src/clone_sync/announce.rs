@@ -1,6 +1,6 @@
 //! Announces where a channel lives and which keys it has, and challenges a hub that is not listed yet.
 //!
-//! Spec: ID-12 to ID-14, ID-17, ID-34, QUEUE-14.
+//! Spec: ID-12 to ID-14, ID-17, ID-42, ID-34, QUEUE-14.
 
 use std::sync::Arc;
 
@@ -76,6 +76,11 @@ async fn challenge(
     channel: &Channel,
     own: Option<&Introduction>,
 ) -> Result<(), CallError> {
+    // ID-42: who states where a channel lives may name somebody who knows nothing of it.
+    let url = peer.url.to_url();
+    hub.paces
+        .challenge(url.host_str().unwrap_or_default())
+        .map_err(|seconds| CallError::TooSoon { site: peer.url.clone(), seconds })?;
     let random = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
     let nonce = Digest(Sha256::digest(random).into());
     let packet = Packet::from(Challenge { nonce });

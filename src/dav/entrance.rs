@@ -58,7 +58,7 @@ async fn known(
 }
 
 /// User and password, if any were given in a form that is understood.
-fn credentials(headers: &HeaderMap) -> Option<(String, Zeroizing<String>)> {
+pub(super) fn credentials(headers: &HeaderMap) -> Option<(String, Zeroizing<String>)> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

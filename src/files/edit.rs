@@ -110,6 +110,16 @@ pub async fn set_meta(
     edited!(hub, channel, maker => hub.catalog.local_meta(path, &change, maker))
 }
 
+/// Gives access lists to all that lies below a path, not to the entry there. How many entries had others.
+pub async fn set_sight_below(
+    hub: &Arc<Hub>,
+    channel: &Channel,
+    path: &[String],
+    access: &Access,
+) -> Result<u64, EditError> {
+    edited!(hub, channel, maker => hub.catalog.local_sight_below(path, access, maker))
+}
+
 /// Enters entries under the ids that they had elsewhere; their bytes are durable already, and the caller
 /// holds `hub.storing` from before they were stored.
 pub async fn bring(

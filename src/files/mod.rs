@@ -17,7 +17,9 @@ mod walk;
 
 pub use crate::catalog::{Became, Brought, EditError, MetaChange, Renamed, RoleContent};
 pub use adopt::{Adopting, Keeping, adopt};
-pub use edit::{About, bring, copy, make_dirs, mkdir, put_content, remove, rename, set_meta};
+pub use edit::{
+    About, bring, copy, make_dirs, mkdir, put_content, remove, rename, set_meta, set_sight_below,
+};
 pub use group::{Group, GroupError, NewContent, NewFile};
 pub use items::{AddItemsError, ELSEWHERE, ItemsAdded, add_items, remove_item};
 pub use photo::{PhotoSet, SetPhotoError, album, set_photo};

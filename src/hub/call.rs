@@ -49,6 +49,14 @@ pub enum CallError {
         /// Seconds of `Retry-After`.
         retry_after: Option<u64>,
     },
+    /// This hub has challenged its host too often.
+    #[error("the host of {site} was asked for challenges too often; again in {seconds} s")]
+    TooSoon {
+        /// Who was to be asked.
+        site: BaseUrl,
+        /// Seconds to wait.
+        seconds: u32,
+    },
     /// This hub's own catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -82,6 +90,7 @@ impl CallError {
         let seconds = match self {
             Self::Refused { retry_after, .. } => retry_after.map(u64::from),
             Self::NotOurs { retry_after, .. } => *retry_after,
+            Self::TooSoon { seconds, .. } => Some((*seconds).into()),
             _ => None,
         };
         seconds.map(|seconds| seconds.saturating_mul(1000).min(MAX_PAUSE))

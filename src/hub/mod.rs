@@ -12,9 +12,11 @@ mod grants;
 mod health;
 mod jobs;
 mod keyring;
+mod pace;
 mod peers;
 mod refusals;
 mod rights;
+mod turns;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -44,8 +46,11 @@ pub use clock::Clock;
 pub use decoding::Decoding;
 pub use folder::{Folder, FolderError, Lock};
 pub use grants::{Grant, Grants, Presented};
+pub use pace::Paces;
+pub(crate) use pace::network;
 pub use refusals::Refusals;
 pub use rights::Rights;
+pub use turns::{Turn, Turns};
 
 /// Why a hub does not start.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +122,10 @@ pub struct Hub {
     pub rights: Rights,
     /// How many refusals were signed, and for whom.
     pub refusals: Refusals,
+    /// How often others may ask.
+    pub paces: Paces,
+    /// Answers with content that may be underway.
+    pub turns: Turns,
     /// Held while it changes where a channel lives or which key it has.
     pub statements: tokio::sync::Mutex<()>,
     /// Images that are being made smaller.
@@ -207,6 +216,8 @@ impl Hub {
             grants: Grants::default(),
             rights: Rights::default(),
             refusals: Refusals::default(),
+            paces: Paces::new(&config.limits),
+            turns: Turns::new(&config.limits),
             statements: tokio::sync::Mutex::default(),
             decoding: Decoding::default(),
             work: Notify::new(),

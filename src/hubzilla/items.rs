@@ -1,10 +1,11 @@
 //! Posts, comments and likes on files.
 //!
-//! Owns: where they were written. Not here: on which entry an item sits, its signature (`files::add_items`).
+//! Owns: where they were written. Not here: who wrote them (`people`), on which entry an item sits, its signature (`files::add_items`).
 //! Spec: ITEM-3, ITEM-5.
 
 use zotferry_protocol::identity::BaseUrl;
 
+use super::people::{named, with_people};
 use super::queries::Tagged;
 use super::row::item;
 use super::{AdoptError, HubzillaEvent, Import};
@@ -26,8 +27,11 @@ impl Import<'_> {
             };
             let ids: Vec<i64> = page.iter().map(|(id, _)| *id).collect();
             let mut terms = self.queries.terms(Tagged::Item, &ids).await?;
+            let people = named(page.iter().map(|(_, fields)| fields));
+            let people = self.queries.people(&people).await?;
             let items = page
                 .into_iter()
+                .map(|(id, fields)| (id, with_people(fields, &people)))
                 .map(|(id, fields)| item(fields, terms.remove(&id).unwrap_or_default()))
                 .collect();
             let captured = Captured { items, at: Some(home.clone()) };

@@ -25,6 +25,7 @@ mod database;
 mod files;
 mod folders;
 mod items;
+mod people;
 mod queries;
 mod row;
 mod store;

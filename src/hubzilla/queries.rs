@@ -3,7 +3,7 @@
 //! Owns: the statements. Not here: how each kind of database says a thing (`database`).
 //! Invariant: a page is bounded by its number of rows; of rows with one id the first counts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 use zotferry_protocol::packets::AttachRow;
@@ -11,6 +11,7 @@ use zotferry_protocol::packets::AttachRow;
 use super::AdoptError;
 use super::address::Address;
 use super::database::{Arg, Database, Line};
+use super::people::{People, XCHAN, person};
 use super::row::attach_row;
 use super::table::{Fields, Table};
 use crate::catalog::Channel;
@@ -59,6 +60,7 @@ pub(super) struct Queries {
     photo: Table,
     term: Table,
     item: Table,
+    xchan: Table,
     uid: i64,
     /// The channel's nick there.
     pub(super) nick: String,
@@ -103,8 +105,9 @@ impl Queries {
         let photo = Table::of(&mut database, "photo", PHOTO).await?;
         let term = Table::of(&mut database, "term", TERM).await?;
         let item = Table::of(&mut database, "item", ITEM).await?;
+        let xchan = Table::of(&mut database, "xchan", XCHAN).await?;
         let (uid, nick) = find(&mut database, channel).await?;
-        Ok(Self { database, attach, photo, term, item, uid, nick })
+        Ok(Self { database, attach, photo, term, item, xchan, uid, nick })
     }
 
     /// Folders, files, and bytes of files.
@@ -275,6 +278,22 @@ impl Queries {
         };
         self.database.each(&sql, &[self.uid.into(), after.into()], &mut take).await?;
         Ok(items)
+    }
+
+    /// People by their ids; those that nobody knows are left out.
+    pub(super) async fn people(&mut self, ids: &BTreeSet<String>) -> Result<People, AdoptError> {
+        let mut people = People::new();
+        if ids.is_empty() {
+            return Ok(people);
+        }
+        let columns = self.xchan.selected(&self.database, "a");
+        let sql =
+            format!("SELECT {columns} FROM xchan a WHERE a.xchan_hash IN ({})", places(ids.len()));
+        let args: Vec<Arg> = ids.iter().map(|id| id.as_str().into()).collect();
+        let xchan = &self.xchan;
+        let mut take = |line: Line| people.extend([person(&xchan.read(line).0)]);
+        self.database.each(&sql, &args, &mut take).await?;
+        Ok(people)
     }
 
     /// How many bytes a row holds itself.

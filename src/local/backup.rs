@@ -7,13 +7,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use zotferry_backup::Text;
+use zotferry_backup::{RestoreEvent, Text};
 use zotferry_protocol::ids::Digest;
 use zotferry_protocol::manifest::MAX_CHUNK;
 
 use super::{AskLines, Failure, Local, lines};
 use crate::backup::{
-    ExportEvent, ExportOptions, RestoreEvent, RestoreOptions, export as save, restore as bring_back,
+    ExportEvent, ExportOptions, RestoreOptions, export as save, restore as bring_back,
 };
 use crate::channels::SealKey;
 use crate::storage::read_exact_at;

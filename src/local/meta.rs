@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use zotferry_protocol::codec;
 
 use super::edit::{about, checked, found};
-use super::{Ask, Failure, Local};
+use super::{Ask, Failure, Local, names};
 use crate::catalog::{Access, Attach, CatalogError, MetaChange};
 use crate::files;
+use crate::text::visible;
 
 /// Describes an entry, or tells how it is described where nothing is to change.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +26,51 @@ pub struct Describe {
     pub tags: Option<Vec<String>>,
     /// Who may see it.
     pub sight: Option<Sight>,
+}
+
+/// Says who may see all that lies in a folder, and the folder itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SetSight {
+    /// Which channel.
+    pub channel: String,
+    /// The folder's path there; `/` is the channel's top.
+    pub path: String,
+    /// Who may see it.
+    pub sight: Sight,
+}
+
+/// What that changed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SightSet {
+    /// Entries that had other lists before, the folder among them.
+    pub changed: u64,
+}
+
+impl Ask for SetSight {
+    const PATH: &'static str = "/meta/below";
+    type Answer = SightSet;
+}
+
+pub(super) async fn set_below(
+    State(local): State<Arc<Local>>,
+    Json(ask): Json<SetSight>,
+) -> Result<Json<SightSet>, Failure> {
+    let channel = local.channel(&ask.channel).await?;
+    let access = lists(ask.sight, channel.portable_id.as_str())?;
+    let failed = |error| about(&ask.path, &error);
+    let path = if names(&ask.path).is_empty() { Vec::new() } else { checked(&ask.path)? };
+    let mut changed = 0;
+    if !path.is_empty() {
+        let before = found(&local, &channel, &ask.path).await?;
+        if !before.is_dir {
+            return Err(Failure::failed(format!("{} is no folder", visible(&ask.path))));
+        }
+        let change = MetaChange { access: Some(access.clone()), ..Default::default() };
+        let set = files::set_meta(&local.hub, &channel, &path, change).await.map_err(failed)?;
+        changed += u64::from(set.meta_version != before.meta_version);
+    }
+    let below = files::set_sight_below(&local.hub, &channel, &path, &access).await;
+    Ok(Json(SightSet { changed: changed + below.map_err(failed)? }))
 }
 
 /// Who may see an entry.
@@ -99,7 +145,7 @@ fn lists(sight: Sight, own: &str) -> Result<Access, Failure> {
             let all = [&allow, &allow_groups, &deny, &deny_groups];
             let odd = |id: &&String| id.is_empty() || id.contains(['<', '>', '\0']);
             if let Some(bad) = all.into_iter().flatten().find(odd) {
-                let bad = crate::text::visible(bad);
+                let bad = visible(bad);
                 return Err(Failure::failed(format!("{bad:?} is no id of a channel or group")));
             }
             Access {

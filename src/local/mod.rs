@@ -61,7 +61,7 @@ pub use hubzilla::AdoptHubzilla;
 pub use items::{AddItems, AddedItems, Described, GetItem, ListItems, RemoveItem, SkippedItem};
 pub use lines::Line;
 pub use list::{Entry, EntryState, List};
-pub use meta::{Describe, Description, Sight};
+pub use meta::{Describe, Description, SetSight, Sight, SightSet};
 pub use passwords::{
     ListPasswords, MadePassword, MakePassword, PasswordInfo, RemovePassword, Removed,
 };
@@ -173,6 +173,7 @@ pub fn router(local: Arc<Local>) -> Router {
         .route(MoveEntry::PATH, post(edit::move_entry))
         .route(RemoveEntry::PATH, post(edit::remove_entry))
         .route(Describe::PATH, post(meta::describe))
+        .route(SetSight::PATH, post(meta::set_below))
         .route(Watch::PATH, post(watch::watch))
         .layer(DefaultBodyLimit::max(MAX_QUESTION))
         .with_state(local)

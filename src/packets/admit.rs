@@ -68,6 +68,10 @@ pub(super) async fn admit(
         let failed = place.is_some_and(|l| !l.deleted && l.attempts > 0);
         return Err(signed(if failed { Code::ChallengeFailed } else { Code::NotAClone }.into()));
     }
+    // QUEUE-10: whatever its hub, and whichever way it comes.
+    if let Err(seconds) = hub.paces.packet(caller.channel.id) {
+        return Err(signed(Refusal::new(Code::TooMany).after(seconds)));
+    }
     if caller.listed {
         hub.catalog.seen(caller.site.id, hub.clock.now()).await.map_err(|e| unavailable(&e))?;
     }
@@ -115,6 +119,10 @@ async fn introduction(
     let verified = shown_place(hub, &channel, shown).await?;
     if verified.site_id() != sealed.key() {
         return Err(Refusal::with(Code::UnknownLocation, "the record is of another hub"));
+    }
+    // ID-43: each leaves a row, and whoever holds a channel's key can make hubs at will.
+    if let Err(seconds) = hub.paces.introduction(channel.id) {
+        return Err(Refusal::new(Code::TooMany).after(seconds));
     }
     Ok(verified)
 }

@@ -19,7 +19,7 @@ use zotferry_protocol::refusal::{Code, Refusal};
 use super::serve::{Buffer, READ, Source, pump};
 use super::{Caller, Reply, unavailable};
 use crate::catalog::{ContentName, LocationState, Served};
-use crate::hub::{Grant, Hub, Presented};
+use crate::hub::{Grant, Hub, Presented, Turn};
 use crate::storage::{Content, SMALL, Storage};
 
 /// Small contents read from storage at a time.
@@ -43,7 +43,11 @@ pub(super) async fn again(
 ) -> Option<Result<Reply, Refusal>> {
     let grant = hub.grants.find(&presentation.bytes, hub.clock.now())?;
     Some(match still_a_clone(hub, &grant).await {
-        Ok((channel, site)) => answer(hub, channel, site, grant, presentation).await,
+        // QUEUE-10: counted like a packet that comes for the first time.
+        Ok((channel, site)) => match hub.paces.packet(channel) {
+            Ok(()) => answer(hub, channel, site, grant, presentation).await,
+            Err(seconds) => Err(Refusal::new(Code::TooMany).after(seconds)),
+        },
         Err(refusal) => Err(refusal),
     })
 }
@@ -94,9 +98,10 @@ async fn answer(
     let budget = presentation.max_bytes.unwrap_or(u64::MAX).min(own);
     let plan = Plan::new(wanted, presentation.resume, budget)
         .map_err(|e| Refusal::with(Code::BadRange, e))?;
+    let turn = hub.turns.take(channel).await?;
     let (storage, hub) = (Arc::clone(&hub.storage), Arc::clone(hub));
     let (open, small, stuck) = (None, None, None);
-    let frames = Frames { plan, items, storage, presented, hub, open, small, stuck };
+    let frames = Frames { plan, items, storage, presented, turn, hub, open, small, stuck };
     Ok(Reply::Frames(pump(frames, right)))
 }
 
@@ -139,6 +144,8 @@ struct Frames {
     items: Vec<Result<Served, Refusal>>,
     storage: Arc<dyn Storage>,
     presented: Presented,
+    #[expect(dead_code, reason = "held until the answer has ended")]
+    turn: Turn,
     hub: Arc<Hub>,
     /// The content that the last frame was read from.
     open: Option<(u32, Box<dyn Content>)>,

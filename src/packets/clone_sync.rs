@@ -10,7 +10,7 @@ use std::sync::Arc;
 use zotferry_protocol::envelope::Header;
 use zotferry_protocol::ids::ResourceId;
 use zotferry_protocol::packets::{CloneSync, OpReport, OpStatus, Operation, SyncReport};
-use zotferry_protocol::refusal::Refusal;
+use zotferry_protocol::refusal::{Code, Refusal};
 
 use super::merge::{Loss, LostBytes, Merge, Room};
 use super::{Caller, Reply, unavailable};
@@ -31,6 +31,11 @@ pub(super) async fn receive(
     // Asked again inside the transaction: two deliveries of one packet may come at once.
     if let Some(answer) = apply.replayed(&header.id).await.map_err(|e| unavailable(&e))? {
         return Ok(Reply::Packet(200, answer));
+    }
+    // SIGN-8: no id is forgotten early, so there may not be more of them than can be kept.
+    if let Err(seconds) = hub.paces.change(caller.channel.id, caller.site.id) {
+        let text = "more changes than can be remembered; send more operations in each";
+        return Err(Refusal::with(Code::TooMany, text).after(seconds));
     }
     let from = (caller.channel.id, caller.site.id);
     let done = operations(hub, from, &mut apply, (&sync.operations, items), free).await?;
@@ -112,7 +117,9 @@ async fn operations(
     let hashes = hashes(operations);
     let known = apply.load(channel.id, &hashes).await.map_err(|e| unavailable(&e))?;
     let mut merge = Merge::new(known, channel.hlc);
-    let mut room = Room { quota: channel.room(), disk: free };
+    let entries = apply.entries(channel.id).await.map_err(|e| unavailable(&e))?;
+    let entries = hub.config.limits.entries.saturating_sub(entries);
+    let mut room = Room { quota: channel.room(), disk: free, entries };
     let taken = operations.iter().map(|op| report(op, merge.take(op, &mut room)));
     let mut reports: Vec<OpReport> = taken.collect();
     if !merge.wants.is_empty() {

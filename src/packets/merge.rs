@@ -24,9 +24,19 @@ use crate::catalog::{Attach, Want};
 pub(super) struct Room {
     pub(super) quota: u64,
     pub(super) disk: u64,
+    /// Entries and items that there may be more.
+    pub(super) entries: u64,
 }
 
 impl Room {
+    /// SYNC-46: what an operation adds to the catalog, at most.
+    fn add(&mut self, entries: usize) -> Result<(), Refusal> {
+        let text = "the channel has too many entries";
+        let left = self.entries.checked_sub(entries as u64);
+        self.entries = left.ok_or_else(|| Refusal::with(Code::QuotaExceeded, text))?;
+        Ok(())
+    }
+
     /// SYNC-12, SYNC-13: reserved when announced, refused when there is no room.
     fn reserve(&mut self, bytes: u64) -> Result<(), Refusal> {
         self.quota = self.quota.checked_sub(bytes).ok_or(Code::QuotaExceeded)?;
@@ -125,6 +135,9 @@ impl Merge {
         let Some(entry) = operation.entry() else { return Err(Code::BadPlace.into()) };
         let ours = self.known.get(&entry.row.hash).cloned();
         let content = judge_content(ours.as_ref(), entry)?;
+        let new = operation.attach.iter().filter(|e| !self.known.contains_key(&e.row.hash));
+        let items = operation.item.iter().filter(|item| item.row.is_some());
+        room.add(new.count() + items.count())?;
         let mut news = false;
         for entry in &operation.attach {
             news |= self.merge(entry, operation)?;

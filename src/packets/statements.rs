@@ -5,8 +5,9 @@
 //! (the protocol's `identity`).
 //! Invariant: one change at a time ([`Hub::statements`]); the keys first, then records, then notices,
 //! so that each is judged by the newest keys.
-//! Spec: ID-8 to ID-11, ID-17, ID-20, ID-27 to ID-31, ID-33, ID-34, ID-36 to ID-40.
+//! Spec: ID-8 to ID-11, ID-17, ID-20, ID-27 to ID-31, ID-33, ID-34, ID-36 to ID-40, ID-43.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -14,15 +15,20 @@ use zotferry_protocol::codec;
 use zotferry_protocol::identity::{
     KeyChain, Notice, SignedLocation, SignedNotice, Standing, VerifiedLocation, VerifiedNotice,
 };
-use zotferry_protocol::ids::ReplicaId;
+use zotferry_protocol::ids::{ReplicaId, SiteId};
 use zotferry_protocol::packets::Locations;
-use zotferry_protocol::refusal::Refusal;
+use zotferry_protocol::refusal::{Code, Refusal};
 
 use crate::catalog::{
     Channel, Location, LocationState, NewLocation, NewSite, NoticeRow, Placed, Turn, primary,
 };
 use crate::hub::{CallError, Hub};
 use crate::queue::{Lane, Task};
+
+/// ID-43: places of a channel, those that it has left among them.
+const MOST_PLACES: usize = 256;
+/// ID-43: of them, those that have not answered a challenge yet.
+const MOST_UNPROVED: usize = 64;
 
 /// Who brings statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,9 +82,13 @@ pub(crate) async fn take(
         Judged::Same => (chain, false, false),
         Judged::Ours => (chain, true, false),
     };
+    let mut room = Places::of(&before);
     for record in &said.records {
         match chain.verify_location(record) {
-            Ok(verified) => news |= place(hub, channel, &verified).await?,
+            Ok(verified) => {
+                room.one_more(verified.site_id())?;
+                news |= place(hub, channel, &verified).await?;
+            }
             Err(refusal) if rival => tracing::debug!(%refusal, "a record under other keys"),
             Err(refusal) => return Err(refusal.into()),
         }
@@ -92,6 +102,32 @@ pub(crate) async fn take(
     }
     settle(hub, channel, &chain, &before, news).await?;
     Ok(())
+}
+
+/// ID-43: the places that are known of a channel, each of which is a row and may be a challenge.
+struct Places {
+    known: HashSet<SiteId>,
+    unproved: usize,
+}
+
+impl Places {
+    fn of(rows: &[Location]) -> Self {
+        let pending = |l: &&Location| !l.deleted && l.state == LocationState::Pending;
+        let unproved = rows.iter().filter(pending).count();
+        Self { known: rows.iter().map(|row| row.site_id.clone()).collect(), unproved }
+    }
+
+    fn one_more(&mut self, site: &SiteId) -> Result<(), Refusal> {
+        if self.known.contains(site) {
+            return Ok(());
+        }
+        if self.known.len() >= MOST_PLACES || self.unproved >= MOST_UNPROVED {
+            return Err(Refusal::with(Code::TooMany, "the channel has too many places"));
+        }
+        self.unproved += 1;
+        self.known.insert(site.clone());
+        Ok(())
+    }
 }
 
 /// Which of two chains counts from now on.

@@ -15,7 +15,7 @@ use zotferry_protocol::refusal::{Code, Refusal};
 use super::serve::{Buffer, Pieces, READ, Source, pump};
 use super::{Denied, Reply, admit, manifest_request, unavailable};
 use crate::catalog::Served;
-use crate::hub::Hub;
+use crate::hub::{Hub, Turn};
 use crate::storage::Content;
 
 /// A GET of a stream, taken out of HTTP.
@@ -61,13 +61,20 @@ pub async fn stream(hub: &Arc<Hub>, ask: &StreamAsk) -> Stream {
         return Stream::Off;
     }
     match check(hub, ask).await {
-        Ok((served, right)) => open(hub, ask, &served, right).await,
+        Ok(permit) => open(hub, ask, permit).await,
         Err(denied) => Stream::Refused(super::deny(hub, denied).await),
     }
 }
 
+/// What a clone may stream, for how long, and its turn to.
+struct Permit {
+    served: Served,
+    right: CancellationToken,
+    turn: Turn,
+}
+
 /// STREAM-2: the packet counts, is of a clone, and names what the path names.
-async fn check(hub: &Arc<Hub>, ask: &StreamAsk) -> Result<(Served, CancellationToken), Denied> {
+async fn check(hub: &Arc<Hub>, ask: &StreamAsk) -> Result<Permit, Denied> {
     let (caller, packet) = admit::admit(hub, &ask.packet).await?;
     let signed = |refusal: Refusal| Denied::Signed(packet.header().clone(), refusal);
     let named = StreamRequest { resource: ask.resource.clone(), role: ask.role, root: ask.root };
@@ -79,18 +86,16 @@ async fn check(hub: &Arc<Hub>, ask: &StreamAsk) -> Result<(Served, CancellationT
     let name = (named.resource, named.role, named.root);
     let found = manifest_request::served(hub, caller.channel.id, &[name]).await.map_err(signed)?;
     match found.into_iter().next() {
-        Some(Ok(served)) => Ok((served, right)),
+        Some(Ok(served)) => {
+            let turn = hub.turns.take(caller.channel.id).await.map_err(signed)?;
+            Ok(Permit { served, right, turn })
+        }
         Some(Err(refusal)) => Err(signed(refusal)),
         None => Err(signed(Code::UnknownResource.into())),
     }
 }
 
-async fn open(
-    hub: &Arc<Hub>,
-    ask: &StreamAsk,
-    served: &Served,
-    right: CancellationToken,
-) -> Stream {
+async fn open(hub: &Arc<Hub>, ask: &StreamAsk, Permit { served, right, turn }: Permit) -> Stream {
     let size = served.size;
     let condition = ask.if_range.as_ref().is_none_or(|tag| *tag == format!("\"{}\"", served.root));
     let range = match ask.range.as_deref().filter(|_| condition).map(|r| parse_range(r, size)) {
@@ -107,19 +112,22 @@ async fn open(
         Err(error) => return Stream::Refused(Reply::Hint(unavailable(&error))),
     };
     let left = range.clone().unwrap_or(0..size);
-    let pieces = pump(Reading { content, left, hub: Arc::clone(hub) }, right);
+    let pieces = pump(Reading { content, left, hub: Arc::clone(hub), turn: Some(turn) }, right);
     Stream::Content { size, range, pieces }
 }
 
 /// A part of a content, piece by piece, for somebody whose right to it does not end.
 pub fn pieces(hub: &Arc<Hub>, content: Box<dyn Content>, left: Range<u64>) -> Pieces {
-    pump(Reading { content, left, hub: Arc::clone(hub) }, CancellationToken::new())
+    let reading = Reading { content, left, hub: Arc::clone(hub), turn: None };
+    pump(reading, CancellationToken::new())
 }
 
 struct Reading {
     content: Box<dyn Content>,
     left: Range<u64>,
     hub: Arc<Hub>,
+    #[expect(dead_code, reason = "held until the answer has ended")]
+    turn: Option<Turn>,
 }
 
 impl Source for Reading {

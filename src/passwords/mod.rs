@@ -222,6 +222,32 @@ mod tests {
         assert!(text.starts_with(&row.name) && row.name.len() < 10);
     }
 
+    /// An unknown channel, an unknown name, a wrong secret and what is no password at all cost one run each, of the same
+    /// parameters as a right one: nothing is to be learnt from how long it takes.
+    #[tokio::test]
+    async fn what_is_unknown_costs_what_is_wrong_costs() {
+        let room = room().await;
+        let made = room.passwords.make(&room.catalog, &room.alice, "", Millis(5)).await.unwrap();
+        let kept = room.catalog.passwords(room.alice.id).await.unwrap().remove(0).secret;
+        let nobody = &room.passwords.nobody;
+        assert_eq!((nobody.memory, nobody.passes), (kept.memory, kept.passes));
+        let runs = || room.passwords.kdf.runs.load(std::sync::atomic::Ordering::Relaxed);
+        let (alice, name) = (Some(&room.alice), secret::name_of(&made).unwrap());
+        let wrong = format!("{name}-aaaaaaaaaaaaa-aaaaaaaaaaaaa");
+        for (nick, channel, shown, opens) in [
+            ("nobody", None, made.as_str(), false),
+            ("alice", alice, "zzzzzz-aaaaaaaaaaaaa-aaaaaaaaaaaaa", false),
+            ("alice", alice, &wrong, false),
+            ("alice", alice, "no password", false),
+            ("alice", alice, "", false),
+            ("alice", alice, &made, true),
+        ] {
+            let before = runs();
+            assert_eq!(room.opens(nick, channel, shown).await, opens, "{shown}");
+            assert_eq!(runs() - before, 1, "{nick} {shown}");
+        }
+    }
+
     /// What was removed is forgotten at once, also where it had been shown a moment ago.
     #[tokio::test]
     async fn a_removed_password_opens_nothing() {

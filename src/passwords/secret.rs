@@ -56,7 +56,13 @@ pub(super) fn costing(salt: [u8; 16], hash: [u8; 32]) -> SecretHash {
 
 /// The runs of argon2id.
 #[derive(Default)]
-pub(super) struct Kdf(Arc<tokio::sync::Mutex<()>>, Arc<Mutex<Vec<Block>>>);
+pub(super) struct Kdf {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    memory: Arc<Mutex<Vec<Block>>>,
+    /// How many there were.
+    #[cfg(test)]
+    pub(super) runs: std::sync::atomic::AtomicU32,
+}
 
 impl Kdf {
     /// What is kept of a new password.
@@ -80,8 +86,10 @@ impl Kdf {
         text: Zeroizing<String>,
         cost: SecretHash,
     ) -> Result<[u8; 32], PasswordError> {
-        let turn = Arc::clone(&self.0).lock_owned().await;
-        let memory = Arc::clone(&self.1);
+        #[cfg(test)]
+        self.runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let memory = Arc::clone(&self.memory);
         let running = move || {
             let _turn = turn;
             derive(

@@ -2,7 +2,7 @@
 //!
 //! Owns: their bytes until they are stored together. Not here: the exchange.
 //! Invariant: at most [`HOLD`] bytes wait to be stored.
-//! Spec: FETCH-8, FETCH-54, FILE-10, STREAM-8.
+//! Spec: FETCH-8, FETCH-46, FETCH-54, FILE-10, STREAM-8.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -90,8 +90,11 @@ async fn serve(receiver: &Arc<Receiver>, run: &mut Run, job: &Job) -> Result<Lef
             return Ok(Left { finish, elsewhere: true, carried });
         }
     };
-    let request = ChunkRequest { items: files.iter().map(item).collect() };
-    let expected = (0..).zip(&files).map(expected).collect();
+    // The files behind these stay with the job, which is released and leased again.
+    let named = run.origin.files_at_a_time().min(files.len());
+    run.names(named);
+    let request = ChunkRequest { items: files.iter().take(named).map(item).collect() };
+    let expected = (0..).zip(files.iter().take(named)).map(expected).collect();
     taker.files = files;
     let exchange = Exchange { hub, peer, channel: &channel, request, expected };
     let ended = exchange.run(run, &mut taker).await;

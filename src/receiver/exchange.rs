@@ -4,9 +4,10 @@
 //! the bytes are for (`chunks`, `bundle`).
 //! Invariant: bytes that came are never asked for again in the same exchange: the next presentation
 //! begins at the very byte where the last one was cut.
-//! Spec: FETCH-6, FETCH-10, FETCH-19, FETCH-20, FETCH-25, SIGN-15, SIGN-16.
+//! Spec: FETCH-6, FETCH-10, FETCH-19, FETCH-20, FETCH-25, QUEUE-12, SIGN-15, SIGN-16.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Response;
@@ -23,6 +24,8 @@ use crate::transport::{FRAMES_TYPE, RESUME_HEADER, content_type};
 
 /// Presentations in a row that may bring nothing.
 const FRUITLESS: u32 = 2;
+/// A pause within a chunk is no longer than this, in ms; beyond, others are asked and the chunk begins anew.
+const LONGEST_PAUSE: u64 = 60_000;
 
 /// One chunk of a request, in the order in which it is answered.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +97,7 @@ impl Exchange<'_> {
         let mut at = Position::default();
         let mut fruitless = 0;
         let mut capability = self.seal().await?;
-        let mut sealed_at = run.bytes;
+        let (mut sealed_at, mut paused_at) = (run.bytes, run.bytes);
         while at.next < self.expected.len() {
             if self.hub.clock.now() >= capability.until {
                 capability = self.seal().await?;
@@ -118,8 +121,18 @@ impl Exchange<'_> {
                 match self.not_frames(&capability, response).await {
                     Ok(()) => {}
                     // FETCH-13: cut often, a capability is used up before all of it has come.
-                    Err(error) if error.is(Code::TooMany) && run.bytes > sealed_at => {}
-                    Err(error) => return Err(error),
+                    Err(error)
+                        if error.is(Code::TooMany)
+                            && error.retry_after().is_none()
+                            && run.bytes > sealed_at => {}
+                    Err(error) => {
+                        let progress = at.bytes > 0 && run.bytes > paused_at;
+                        paused_at = run.bytes;
+                        if progress && self.pauses(&error, run).await {
+                            continue;
+                        }
+                        return Err(error);
+                    }
                 }
                 capability = self.seal().await?;
                 sealed_at = run.bytes;
@@ -146,6 +159,21 @@ impl Exchange<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// QUEUE-12, FETCH-20: an origin that asks for a pause within a chunk is waited for, as long as it gives something between
+    /// two pauses. Else what came of the chunk would come again, and of an origin that gives less than a chunk at a
+    /// time nothing would ever be whole.
+    async fn pauses(&self, error: &CallError, run: &mut Run) -> bool {
+        let Some(ms) = error.retry_after().filter(|ms| *ms <= LONGEST_PAUSE) else { return false };
+        tracing::debug!(site = %self.peer.url, ms, "a pause within a chunk");
+        run.pauses(error);
+        let over = tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(ms)) => true,
+            () = run.stops(true) => false,
+        };
+        run.goes_on();
+        over
     }
 
     async fn seal(&self) -> Result<Capability, CallError> {

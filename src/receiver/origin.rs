@@ -4,8 +4,8 @@
 //! (protocol), which files it has (`sources`).
 //! Spec: FETCH-54.
 
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use zotferry_protocol::ids::Millis;
@@ -14,6 +14,9 @@ use zotferry_protocol::path::{StreamEvent, StreamPath};
 
 use super::lock;
 use crate::config::Transfer;
+
+/// Small files that a request may name (FETCH-8).
+const MOST_FILES: usize = 256;
 
 /// How long others are asked in the place of a hub that failed.
 const LEFT: Backoff = Backoff { base: 1000, max: 60_000 };
@@ -26,6 +29,8 @@ pub(super) struct Origin {
     path: Mutex<StreamPath>,
     health: Mutex<Health>,
     bundles: AtomicU32,
+    /// Small files that one request names at most.
+    files: AtomicUsize,
 }
 
 /// A bundle that is asked for, until it is dropped.
@@ -57,7 +62,8 @@ impl Origin {
         };
         let pacer = Mutex::new(Pacer::new(pacing));
         let (path, health) = (Mutex::new(StreamPath::new()), Mutex::default());
-        Self { site, pacer, path, health, bundles: AtomicU32::default() }
+        let files = AtomicUsize::new(MOST_FILES);
+        Self { site, pacer, path, health, bundles: AtomicU32::default(), files }
     }
 
     /// A bundle is asked for from now on.
@@ -69,6 +75,22 @@ impl Origin {
     /// Bundles that are asked for now.
     pub(super) fn bundles(&self) -> u32 {
         self.bundles.load(Relaxed)
+    }
+
+    /// FETCH-46: how many small files one request is to name at most.
+    pub(super) fn files_at_a_time(&self) -> usize {
+        self.files.load(Relaxed)
+    }
+
+    /// FETCH-46: a request for so many small files ended so. After a 413 half as many go into one, and one more with
+    /// each answer that is complete.
+    pub(super) fn named(&self, files: usize, how: How) {
+        let most = match how {
+            How::TooLarge => self.files_at_a_time().min(files / 2).max(1),
+            How::Done => (self.files_at_a_time() + 1).min(MOST_FILES),
+            _ => return,
+        };
+        self.files.store(most, Relaxed);
     }
 
     pub(super) fn may_start(&self, now: Millis) -> bool {
@@ -161,6 +183,21 @@ mod tests {
         assert!(!origin.is_well(Millis(3009)) && origin.in_doubt());
         assert!(ends(3009, How::Done), "it is back");
         assert!(origin.is_well(Millis(3009)) && !ends(3010, How::Done));
+    }
+
+    /// FETCH-46: after a 413 fewer files are named, down to one, and slowly more again.
+    #[test]
+    fn fewer_files_are_named_after_a_413() {
+        let origin = Origin::new(1, &Transfer::default());
+        let after = |files, how| {
+            origin.named(files, how);
+            origin.files_at_a_time()
+        };
+        assert_eq!(after(20, How::Cut), MOST_FILES);
+        assert_eq!(after(20, How::TooLarge), 10);
+        assert_eq!(after(10, How::TooLarge), 5);
+        assert_eq!(after(5, How::Done), 6);
+        assert_eq!((after(2, How::TooLarge), after(1, How::TooLarge)), (1, 1));
     }
 
     /// FETCH-5: so is one whose bytes were wrong, although all of them came.

@@ -32,6 +32,8 @@ pub(super) struct Run {
     pub(super) bytes: u64,
     how: How,
     lied: bool,
+    /// Small files that it names; 0 for one that is about chunks of large ones.
+    files: usize,
 }
 
 impl Run {
@@ -45,12 +47,18 @@ impl Run {
             bytes: 0,
             how: How::Unsent,
             lied: false,
+            files: 0,
         }
     }
 
     /// Some of what came was wrong.
     pub(super) fn lied(&mut self) {
         self.lied = true;
+    }
+
+    /// It names so many small files.
+    pub(super) fn names(&mut self, files: usize) {
+        self.files = files;
     }
 
     /// Whom it asks.
@@ -98,6 +106,17 @@ impl Run {
         }
     }
 
+    /// It rests, because the origin asked for that; others may use its place.
+    pub(super) fn pauses(&mut self, error: &CallError) {
+        let now = self.receiver.hub.clock.now();
+        self.origin.paced(now, Event::Finished { how: how(error), bytes: 0 });
+    }
+
+    /// And goes on.
+    pub(super) fn goes_on(&mut self) {
+        self.origin.paced(self.receiver.hub.clock.now(), Event::Started);
+    }
+
     /// How it ended.
     pub(super) fn ends(&mut self, how: How) {
         self.how = how;
@@ -113,6 +132,9 @@ impl Drop for Run {
     fn drop(&mut self) {
         let (now, how, bytes) = (self.receiver.hub.clock.now(), self.how, self.bytes);
         self.origin.paced(now, Event::Finished { how, bytes });
+        if self.files > 0 {
+            self.origin.named(self.files, how);
+        }
         if self.origin.ended(now, how, bytes, self.lied) {
             self.receiver.is_back(self.origin.site);
         }

@@ -4,6 +4,7 @@
 //! has been checked, whatever the name resolved to a moment before.
 //! Spec: ID-15, ID-16; special ranges from the IANA registries (RFC 6890 and its updates).
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -77,6 +78,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         || a >= 240
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
         || (a == 198 && (18..20).contains(&b));
     !special
 }
@@ -87,21 +89,40 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     (s[0] & 0xe000) == 0x2000
         && !(s[0] == 0x2001 && s[1] < 0x200)
         && !(s[0] == 0x2001 && s[1] == 0xdb8)
+        && !(s[0] == 0x3fff && s[1] < 0x1000)
+}
+
+/// Who knows the addresses of a name.
+pub(super) trait Lookup: Clone + Send + Sync + 'static {
+    /// All of them, as they are now.
+    fn addresses(&self, name: &str) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+}
+
+/// The system.
+#[derive(Clone)]
+pub(super) struct System;
+
+impl Lookup for System {
+    async fn addresses(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host((name, 0)).await?.collect())
+    }
 }
 
 /// Resolves a name and keeps the addresses that may be connected to.
-pub(super) struct CheckedResolver {
+pub(super) struct CheckedResolver<L> {
     pub(super) policy: Arc<AddressPolicy>,
     pub(super) plain: bool,
+    pub(super) lookup: L,
 }
 
-impl Resolve for CheckedResolver {
+impl<L: Lookup> Resolve for CheckedResolver<L> {
     fn resolve(&self, name: Name) -> Resolving {
         let (policy, plain) = (Arc::clone(&self.policy), self.plain);
+        let lookup = self.lookup.clone();
         Box::pin(async move {
             let mut refused = None;
             let mut good: Vec<SocketAddr> = Vec::new();
-            for address in tokio::net::lookup_host((name.as_str(), 0)).await? {
+            for address in lookup.addresses(name.as_str()).await? {
                 match policy.check(address.ip(), plain) {
                     Ok(()) => good.push(address),
                     Err(why) => refused = Some(format!("{REFUSED}: {}: {why}", address.ip())),
@@ -149,12 +170,65 @@ mod tests {
             "2001:db8::1",
             "ff02::1",
             "::127.0.0.1",
+            "::ffff:0:127.0.0.1",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b:1::a00:1",
+            "2002:a9fe:a9fe::1",
+            "2001:0:a00:1::1",
+            "3fff::1",
+            "5f00::1",
+            "fec0::1",
+            "192.88.99.1",
+            "192.0.0.170",
+            "203.0.113.1",
         ] {
             assert!(none.check(bad.parse().expect("an address"), false).is_err(), "{bad} passed");
         }
         for good in ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34"] {
             assert_eq!(none.check(good.parse().expect("an address"), false), Ok(()), "{good}");
         }
+    }
+
+    /// Answers that change with every question.
+    #[derive(Clone)]
+    struct Fickle(Arc<std::sync::Mutex<Vec<Vec<&'static str>>>>);
+
+    impl Lookup for Fickle {
+        async fn addresses(&self, _: &str) -> io::Result<Vec<SocketAddr>> {
+            let answer = self.0.lock().expect("no panic").remove(0);
+            let address = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), 443);
+            Ok(answer.into_iter().map(address).collect())
+        }
+    }
+
+    /// ID-15: what a name leads to is checked at every connection, and only what was checked is connected to: an
+    /// answer that was good a moment ago, or a good one beside a bad one, opens nothing else.
+    #[tokio::test]
+    async fn an_answer_that_changes_is_checked_again() {
+        let answers = vec![
+            vec!["93.184.216.34"],
+            vec!["127.0.0.1"],
+            vec!["10.0.0.1", "93.184.216.34", "::ffff:169.254.169.254"],
+            vec!["64:ff9b::7f00:1", "fe80::1"],
+        ];
+        let lookup = Fickle(Arc::new(std::sync::Mutex::new(answers)));
+        let policy = Arc::new(policy(&[], &[]));
+        let resolver = CheckedResolver { policy, plain: false, lookup };
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            let name: Name = "rebinding.example".parse().expect("a name");
+            seen.push(match resolver.resolve(name).await {
+                Ok(addresses) => addresses.map(|a| a.ip().to_string()).collect(),
+                Err(error) => vec![error.to_string()],
+            });
+        }
+        let refused = |ip: &str| {
+            vec![format!("{REFUSED}: {ip}: not a public address, and not in network.allow")]
+        };
+        assert_eq!(seen[0], ["93.184.216.34"]);
+        assert_eq!(seen[1], refused("127.0.0.1"));
+        assert_eq!(seen[2], ["93.184.216.34"]);
+        assert_eq!(seen[3], refused("fe80::1"));
     }
 
     /// ID-16: plain HTTP is spoken on loopback and where it was allowed by name.

@@ -3,9 +3,10 @@
 //! Owns: address rules, connections, time-outs. Not here: packets and what answers mean.
 //! Invariant: no redirect is followed, no proxy asked, and the address that is connected to is the
 //! one that was checked.
-//! Spec: ID-15, ID-16.
+//! Spec: ID-15, ID-16, ID-44.
 
 mod address;
+mod port;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,13 +17,13 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use url::Host;
 use zotferry_protocol::codec::MAX_PACKET;
+pub use zotferry_protocol::envelope::PACKET_TYPE;
 use zotferry_protocol::identity::BaseUrl;
 
 use crate::config::Config;
-use address::{AddressPolicy, CheckedResolver};
+use address::{AddressPolicy, CheckedResolver, System};
+use port::is_of_another_protocol;
 
-/// Content type of packets.
-pub const PACKET_TYPE: &str = "application/x-zot+msgpack";
 /// Content type of frames.
 pub const FRAMES_TYPE: &str = "application/x-zot-chunks";
 /// Content type of streams.
@@ -63,7 +64,8 @@ impl Transport {
         let policy = Arc::new(AddressPolicy::new(&config.network));
         let stall = Duration::from_secs(config.transfer.stall_seconds);
         let build = |plain: bool| {
-            let resolver = CheckedResolver { policy: Arc::clone(&policy), plain };
+            let lookup = System;
+            let resolver = CheckedResolver { policy: Arc::clone(&policy), plain, lookup };
             let mut builder = Client::builder()
                 .redirect(Policy::none())
                 .no_proxy()
@@ -90,7 +92,12 @@ impl Transport {
 
     /// ID-15: whether a location's URL may be contacted at all, as far as the URL itself tells.
     pub fn check(&self, url: &BaseUrl) -> Result<(), TransportError> {
-        let verdict = match (url.to_url().host(), url.is_https()) {
+        let url_is = url.to_url();
+        if url_is.port().is_some_and(is_of_another_protocol) {
+            let why = "its port is another protocol's";
+            return Err(TransportError::Forbidden(url.clone(), why.to_owned()));
+        }
+        let verdict = match (url_is.host(), url.is_https()) {
             (Some(Host::Ipv4(ip)), secure) => self.policy.check(IpAddr::V4(ip), !secure),
             (Some(Host::Ipv6(ip)), secure) => self.policy.check(IpAddr::V6(ip), !secure),
             (Some(Host::Domain(_)), _) => Ok(()),
@@ -254,6 +261,32 @@ mod tests {
         dripping.await.unwrap();
     }
 
+    /// ID-15, ID-44: however an address is written, it is the same one; ports of other protocols are left alone.
+    #[tokio::test]
+    async fn spellings_of_an_address_are_one_address() {
+        let transport = transport(|config| config.network.allow.clear());
+        for url in [
+            "http://127.1:9999",
+            "http://0x7f000001:9999",
+            "http://2130706433:9999",
+            "http://0177.0.0.1:9999",
+            "https://[::ffff:7f00:1]",
+            "https://[::ffff:10.0.0.1]",
+            "https://[64:ff9b::169.254.169.254]",
+            "https://[2002:7f00:1::]",
+            "https://hub.example:25",
+            "https://hub.example:22",
+            "https://93.184.216.34:6379",
+        ] {
+            let url = BaseUrl::parse(url).unwrap();
+            let checked = transport.check(&url);
+            assert!(matches!(checked, Err(TransportError::Forbidden(..))), "{url}: {checked:?}");
+        }
+        for url in ["https://hub.example", "https://hub.example:8443", "https://93.184.216.34"] {
+            transport.check(&BaseUrl::parse(url).unwrap()).unwrap();
+        }
+    }
+
     /// QUEUE-13, ID-16: an address that is written down is forbidden for good; what a name resolves
     /// to may be another address tomorrow.
     #[tokio::test]
@@ -262,9 +295,9 @@ mod tests {
         let post = async |url: &str| {
             transport.post(&BaseUrl::parse(url).unwrap(), "", &[]).await.unwrap_err()
         };
-        let error = post("http://127.0.0.1:9").await;
+        let error = post("http://127.0.0.1:9999").await;
         assert!(matches!(error, TransportError::Forbidden(..)), "{error}");
-        let error = post("http://localhost:9").await;
+        let error = post("http://localhost:9999").await;
         assert!(matches!(error, TransportError::Broken(_)), "{error}");
         assert!(error.to_string().contains("network.allow"), "{error}");
     }

@@ -1,8 +1,12 @@
 //! HTTP: what other hubs reach.
 //!
-//! Owns: routes, header names, status codes, connections. Not here: what is answered (`packets`).
-//! Spec: PKT-10 to PKT-14, REF-3, STREAM-1, STREAM-4, STREAM-14.
+//! Owns: routes, header names, status codes, connections, how often and how slowly others may ask. Not here: what is
+//! answered (`packets`).
+//! Spec: PKT-10 to PKT-14, QUEUE-10, REF-3, STREAM-1, STREAM-4, STREAM-14.
 
+mod asker;
+mod doors;
+mod patience;
 mod restore;
 mod server;
 mod stream;
@@ -13,7 +17,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Response, StatusCode, header};
+use axum::http::{HeaderMap, Response, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde_json::json;
@@ -36,6 +41,7 @@ pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
     let backups = restore::router(Arc::clone(&hub));
     let people = cloud::router(Arc::clone(&hub), Arc::clone(&receiver));
     let programs = dav::router(Arc::clone(&hub), receiver);
+    let admit = from_fn_with_state(Arc::clone(&hub), asker::admit);
     Router::new()
         .route("/zot", post(zot::post))
         .route("/zot/file/{resource}/{role}/{root}", get(stream::get))
@@ -45,6 +51,14 @@ pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
         .merge(backups)
         .merge(people)
         .merge(programs)
+        .layer(admit)
+}
+
+/// What a header of a stranger is read by; any bytes may be in it.
+pub(crate) fn fuzzed(headers: &HeaderMap) {
+    let path = ("f1".to_owned(), "file".to_owned(), "0".repeat(64));
+    stream::ask(&path, headers).ok();
+    restore::statement(headers).ok();
 }
 
 /// PKT-14: what this hub can do, for people and for other implementations.

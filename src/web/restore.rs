@@ -17,12 +17,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use zotferry_backup::Standing;
 use zotferry_protocol::codec::{self, MAX_PACKET};
 use zotferry_protocol::ids::Digest;
 use zotferry_protocol::refusal::{Code, Refusal};
 
 use super::hint;
-use crate::backup::{Bringers, Standing};
+use crate::backup::Bringers;
 use crate::hub::Hub;
 use crate::transport::PACKET_TYPE;
 
@@ -140,7 +141,7 @@ async fn pour(
 }
 
 /// What a request shows.
-fn statement(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
+pub(super) fn statement(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let encoded = shown.and_then(|value| value.strip_prefix("Zot-Restore "));
     let encoded = encoded.ok_or_else(|| {

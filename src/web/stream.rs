@@ -55,7 +55,10 @@ pub(super) async fn get(
 }
 
 /// STREAM-1: the path's parts and the packet of `Authorization: Zot <base64url>`.
-fn ask(path: &(String, String, String), headers: &HeaderMap) -> Result<StreamAsk, Refusal> {
+pub(super) fn ask(
+    path: &(String, String, String),
+    headers: &HeaderMap,
+) -> Result<StreamAsk, Refusal> {
     let bad = |what: &str| Refusal::with(Code::BadField, what);
     let text = |name: header::HeaderName| {
         headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)

@@ -90,3 +90,22 @@ fn entries_are_described() {
     home.run(2, &["--dir", "a", "meta", "alice", "/tree/one", "--public", "--private"]);
     home.run(4, &["--dir", "a", "meta", "alice", "/nothing"]);
 }
+
+/// A folder is opened with all that lies in it, and what is as it should be does not change again.
+#[test]
+fn a_folder_is_opened_with_all_in_it() {
+    let home = home();
+    let run = |code: i32, args: &[&str]| {
+        home.run(code, &[&["--dir", "a", "meta", "alice"], args].concat())
+    };
+    let sight = |path: &str| run(0, &[path, "--json"]).json().remove(0)["sight"].clone();
+    let opened = run(0, &["/tree", "--public", "-R", "--json"]).json();
+    assert_eq!(opened[0]["changed"], 3);
+    assert_eq!([sight("/tree"), sight("/tree/one")], ["public", "public"]);
+    assert!(run(0, &["/tree", "--public", "-R"]).out.contains("changed 0 entries"));
+    assert!(run(0, &["/", "--private", "-R"]).out.contains("changed 3 entries"));
+    assert_eq!([sight("/tree"), sight("/tree/one")], ["private", "private"]);
+    run(2, &["/tree", "-R"]);
+    run(4, &["/nothing", "--public", "-R"]);
+    assert!(run(1, &["/tree/one", "--public", "-R"]).err.contains("is no folder"));
+}

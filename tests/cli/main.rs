@@ -7,6 +7,7 @@ mod edit;
 mod files;
 mod harness;
 mod help;
+mod hostile;
 mod hub;
 mod identity;
 mod items;

@@ -57,6 +57,14 @@ fn start(dir: &Path) -> Child {
     child
 }
 
+/// The first pause after a failure is short: many cases make the hub fail and wait for what it does then.
+fn hurry(folder: &Path) {
+    let path = folder.join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("backoff_ms = 2000\n"), "{text}");
+    std::fs::write(path, text.replace("backoff_ms = 2000\n", "backoff_ms = 200\n")).unwrap();
+}
+
 impl TestHub {
     /// A hub that others reach at `public`, with a channel `conform`.
     pub(crate) fn start(public: SocketAddr, listen: SocketAddr) -> Self {
@@ -65,6 +73,7 @@ impl TestHub {
         let path = folder.to_str().unwrap();
         let url = format!("http://{public}");
         zotferry(&["init", path, "--url", &url, "--listen", &listen.to_string()]);
+        hurry(&folder);
         let process = Mutex::new(start(&folder));
         zotferry(&["--dir", path, "channel", "new", "conform"]);
         Self(Arc::new(Parts { dir, address: listen, process }))

@@ -6,8 +6,10 @@
 
 mod backup;
 mod backup_dav;
+mod chaos;
 mod huge;
 mod process;
+mod secrets;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

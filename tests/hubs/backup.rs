@@ -8,15 +8,14 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use zotferry::audit::{Mode, compare};
 use zotferry::backup::{
-    ExportEvent, ExportOptions, Exported, RestoreEvent, RestoreOptions, Restored, SaveError,
-    export, restore,
+    ExportEvent, ExportOptions, Exported, RestoreOptions, SaveError, export, restore,
 };
 use zotferry::channels::{self, Identity, SealKey};
 use zotferry::files::{self, set_photo};
 use zotferry::hub::Hub;
 use zotferry::items::Captured;
 use zotferry::photos;
-use zotferry_backup::{Backup, Index, Line};
+use zotferry_backup::{Backup, Index, Line, RestoreEvent, Restored};
 use zotferry_protocol::photo::Shape;
 
 use crate::harness::{MIB, Setup, TestHub, noise, pair, until};

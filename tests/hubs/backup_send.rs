@@ -9,10 +9,12 @@ use bytes::Bytes;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
-use zotferry::backup::{Bringers, RestoreEvent, Restored, SendError, send};
+use zotferry::backup::Bringers;
 use zotferry::channels;
+use zotferry::hub::Clock;
 use zotferry::keys::PrivateKey;
-use zotferry_backup::Backup;
+use zotferry_backup::{Backup, RestoreEvent, Restored};
+use zotferry_backup_client::{SendError, send};
 use zotferry_protocol::codec;
 use zotferry_protocol::identity::Signer;
 use zotferry_protocol::ids::{Digest, Millis, PacketId};
@@ -31,7 +33,8 @@ async fn bring(
     let (tell, mut events) = mpsc::channel(64);
     let backup = Arc::new(Backup::open(backup).unwrap());
     let (url, key) = (to.hub().config.url.clone(), Arc::clone(key) as Arc<dyn Signer>);
-    let sending = tokio::spawn(async move { send(backup, &url, key, tell).await });
+    let now = Arc::new(|| Clock::ahead_by(0).now());
+    let sending = tokio::spawn(async move { send(backup, &url, key, now, tell).await });
     let mut troubles = Vec::new();
     while let Some(event) = events.recv().await {
         if let RestoreEvent::Trouble { path, reason } = event {

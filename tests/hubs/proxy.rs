@@ -1,12 +1,12 @@
 //! A proxy that stands at a hub's public address and does to answers what bad paths do.
 //!
 //! Owns: what happens to each answer, how many content bytes may pass, what was passed. Not here: why.
-//! Requests always reach the hub, so a spoilt answer is also a request that was served in vain.
+//! Requests reach the hub unless the proxy is shut, so a spoilt answer is also a request that was served in vain.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ struct Shared {
     upstream: SocketAddr,
     client: reqwest::Client,
     rule: RwLock<Arc<Rule>>,
+    /// Whether no request reaches the hub.
+    shut: AtomicBool,
     answers: Mutex<HashMap<Kind, u64>>,
     /// Bytes of frames and streams that were passed on.
     passed: AtomicU64,
@@ -81,6 +83,7 @@ impl Proxy {
             upstream,
             client: reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap(),
             rule: RwLock::new(Arc::new(|_, _| Fault::None)),
+            shut: AtomicBool::new(false),
             answers: Mutex::default(),
             passed: AtomicU64::new(0),
             bodies: AtomicU64::new(0),
@@ -97,8 +100,14 @@ impl Proxy {
         *self.shared.rule.write().unwrap() = Arc::new(rule);
     }
 
-    /// From now on nothing happens to answers.
+    /// From now on no request reaches the hub.
+    pub(crate) fn shut(&self) {
+        self.shared.shut.store(true, Relaxed);
+    }
+
+    /// From now on requests reach the hub, and nothing happens to answers.
     pub(crate) fn heal(&self) {
+        self.shared.shut.store(false, Relaxed);
         self.rule(|_, _| Fault::None);
     }
 
@@ -129,6 +138,9 @@ impl Proxy {
 }
 
 async fn relay(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    if shared.shut.load(Relaxed) {
+        return plain(502, "text/html", "the hub is away");
+    }
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |p| p.as_str());
     let url = format!("http://{}{path}", shared.upstream);

@@ -223,6 +223,10 @@ class Case:
         first = items[own[0]]
         same("whose", (first["own"], first["path"], items["c0"]["own"]), (True, "/photo.jpg", False))
         same("where the comment sits", items["c0"]["path"], "/photo.jpg")
+        author = items["c0"]["item"]["author"]
+        same("who wrote it", (author["name"], author["address"], author["id"], author["photo"]), (
+            "Bob Bülow", "bob@hub-b.test", "guid of bob",
+            {"mimetype": "image/png", "src": "https://hub-b.test/photo/profile/m/3"}))
         body = first["item"]["body"]
         assert "hub-a.test" not in body and "http://127.0.0.1" in body, body
 

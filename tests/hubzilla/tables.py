@@ -27,6 +27,9 @@ TABLES = {
         title char, description text, album char, filename char, mimetype char, height int, width int, filesize int,
         content blob, imgscale flag, photo_usage flag, profile flag, is_nsfw flag, os_storage flag, os_path text,
         display_path text, photo_flags int, {ACCESS}""",
+    "xchan": """xchan_hash char, xchan_guid char, xchan_guid_sig text, xchan_pubkey text, xchan_photo_mimetype char,
+        xchan_photo_l char, xchan_photo_m char, xchan_photo_s char, xchan_addr char, xchan_url char, xchan_connurl char,
+        xchan_name char, xchan_network char, xchan_photo_date date, xchan_hidden flag""",
     "term": """tid key, aid int, uid int, oid int, otype flag, ttype flag, term char, url char, imgurl char,
         term_hash char, parent_hash char""",
     "item": f"""id key, uuid char, mid char, aid int, uid int, parent int, parent_mid char, thr_parent char, created date,
@@ -211,6 +214,10 @@ class Hubzilla:
             self.row("item", id=self.number("item"), uid=UID, aid=1, uuid=uuid, mid=mid, parent=photo["id"],
                      parent_mid=top, thr_parent=top, author_xchan=BOB, owner_xchan=ALICE, body=body, verb=verb,
                      created="2026-11-22 17:00:00", edited="2026-11-22 17:00:00", sig="sha256.x")
+        self.row("xchan", xchan_hash=BOB, xchan_guid="guid of bob", xchan_guid_sig="sha256.y", xchan_pubkey="no key",
+                 xchan_photo_mimetype="image/png", xchan_photo_m="https://hub-b.test/photo/profile/m/3",
+                 xchan_addr="bob@hub-b.test", xchan_url="https://hub-b.test/channel/bob", xchan_name="Bob Bülow",
+                 xchan_network="zot6")
         lone = self.number("item")
         self.row("item", id=lone, uid=UID, aid=1, uuid="p0", mid="https://hub-a.test/item/p0", parent=lone,
                  parent_mid="https://hub-a.test/item/p0", thr_parent="https://hub-a.test/item/p0", author_xchan=ALICE,

@@ -1,272 +1,318 @@
-"""Acts as a clone of a channel: introduces itself to a running hub, takes what it announces, fetches every file by
-chunk-requests, reports it, and checks a few refusals on the way.
+"""Fetches what the catalog wants: by stream, by chunk-requests, and in bundles (fetching.md, streaming.md).
 
-Needs msgpack and cryptography. `run.sh` sets everything up.
+Owns which chunks are held or asked for, and what was learnt about each path. Not here: frames (download.py).
+Invariant: a chunk is asked of one hub at a time (FETCH-2), and counts when it is verified and synced (FETCH-3, FETCH-31).
 """
 
-import argparse
-import json
-import pathlib
-import secrets
-import sys
+import threading
 import time
 
-import msgpack
-from cryptography.hazmat.primitives import serialization
+from calls import FAILURES, PACKET_TYPE, Lost, Unsigned
+from chunks import PAGE, check_page, chunk_count, chunk_length, chunk_size, leaf, split
+from download import Download
+from entries import Entry
+from identity import b64
+from packets import MAX_PACKET
+from refusals import Refused, again, need
+from streams import path_of, verdict
 
-import wire
-from download import FRAMES_TYPE, Content, Download, fetch_digests
-from peer import WORDS, Peer, Unsigned
-from wire import Refused, need
-
-SMALL = 1 << 20
-failures = []
-
-
-def check(name, outcome, wanted, must=True):
-    """Where the specification says SHOULD, another outcome is noted and no failure."""
-    good = outcome == wanted
-    word = "ok  " if good else "FAIL" if must else "note"
-    print(f"{word}  {name}" + ("" if good else f": {outcome!r} instead of {wanted!r}"), flush=True)
-    if must and not good:
-        failures.append(name)
+BUNDLE, AT_ONCE = 256, 8 << 20
+AN_HOUR = 3_600_000
+LONGEST_WAIT = 3600
 
 
-def outcome(function, *arguments, **named):
-    """What an exchange ended with: ("signed", word), ("hint", status, number and word), or the type of the answer."""
-    try:
-        return function(*arguments, **named)["type"]
-    except Refused as refusal:
-        return ("signed" if refusal.signed else "own check", refusal.word)
-    except Unsigned as answer:
-        status, kind, data = answer.args
-        return ("hint", status, kind.split(";")[0], data.decode(errors="replace").split(":")[0])
+class Fetcher:
+    def __init__(self, clone):
+        self.clone, self.store, self.blobs = clone, clone.store, clone.blobs
+        self.calls, self.catalog = clone.calls, clone.catalog
+        self.lock = threading.RLock()
+        self.held, self.fresh, self.asked = {}, {}, set()
+        self.waits, self.misses, self.amount = {}, {}, {}  # (site, root): until and count; by site
 
+    def begin(self, clean):
+        """FETCH-34, FETCH-35: after an unclean stop what was recorded is read back before it counts."""
+        for row in self.store.all("SELECT * FROM partials"):
+            content = self.store.one("SELECT * FROM contents WHERE root = ?", row["root"])
+            digests = content and digests_of(content)
+            bits = row["held"]
+            if not digests:
+                continue
+            found = {n for n in range(len(digests)) if bits[n // 8] >> n % 8 & 1}
+            if not clean:
+                size = content["size"]
+                found = {n for n in found if leaf(self.blobs.read_part(row["root"], size, n)) == digests[n]}
+            self.held[row["root"]] = found
 
-def hinted(word):
-    """REF-3."""
-    code, status = wire.CODES[word]
-    return ("hint", status, "text/plain", f"{code} {word}")
+    # Choosing
 
+    def pick(self, site):
+        """What to ask a hub for next: ("pages" | "bundle" | "part", [(content, chunks)]), and marks it as asked for."""
+        query = (
+            "SELECT c.*, e.fields AS fields, e.is_dir AS is_dir FROM contents c JOIN has h USING (resource, role, root) "
+            "JOIN entries e USING (resource) WHERE c.state = 'wanted' AND h.site = ? ORDER BY c.size LIMIT 2000"
+        )
+        with self.lock:
+            rows = [row for row in self.store.all(query, site) if self.ready(site, row["root"])]
+            rows.sort(key=order)
+            bundle, total = [], 0
+            for row in rows:
+                if chunk_count(row["size"]) == 1 and (row["root"], 0) not in self.asked and total < self.most(site):
+                    bundle.append((row, [0]))
+                    self.asked.add((row["root"], 0))
+                    total += row["size"]
+                    if len(bundle) == min(BUNDLE, self.amount.get(site, (BUNDLE, 0))[0]):
+                        break
+            if bundle:
+                return "bundle", bundle
+            for row in rows:
+                count = chunk_count(row["size"])
+                if count > 1 and digests_of(row) is None:
+                    if (row["root"], None) not in self.asked:
+                        self.asked.add((row["root"], None))
+                        return "pages", [(row, [None])]
+                elif count > 1 and (part := self.next_part(site, row, count)):
+                    self.asked |= {(row["root"], number) for number in part}
+                    return "part", [(row, part)]
+        return None, []
 
-def come_in(peer, timeout):
-    """Introduces the peer, and waits until the hub has listed it: until it is given something."""
-    print("the hub knows the channel at", ", ".join(peer.introduce()))
-    deadline = time.monotonic() + timeout
-    while True:
+    def next_part(self, site, row, count):
+        """The first run of chunks that are neither held nor asked for."""
+        held = self.held.setdefault(row["root"], set())
+        most = max(self.most(site) // chunk_size(row["size"]), 1)
+        part = []
+        for number in range(count):
+            if number not in held and (row["root"], number) not in self.asked:
+                part.append(number)
+                if len(part) == most:
+                    break
+            elif part:
+                break
+        return part
+
+    def ready(self, site, root):
+        return self.waits.get((site, root), (0, 0))[0] <= time.monotonic()
+
+    def most(self, site):
+        return self.amount.get(site, (0, AT_ONCE))[1]
+
+    def step(self, site):
+        """Asks for one thing; whether there was anything to ask for."""
+        if self.calls.paused(site):
+            return False
+        kind, wanted = self.pick(site)
+        if kind is None:
+            return False
+        before = self.count()
         try:
-            peer.ask("sync-report", present=[])
-            return
+            if kind == "pages":
+                self.pages(site, wanted[0][0])
+            elif kind == "part" and self.may_stream(site):
+                self.stream(site, *wanted[0])
+            else:
+                self.by_chunks(site, wanted)
         except Refused as refusal:
-            need(refusal.word == "not-a-clone" and time.monotonic() < deadline, str(refusal), refusal.word)
-        time.sleep(0.2)
-        peer.ask("locations", introduce=True, records=[])
+            self.refused(site, [row["root"] for row, _ in wanted], refusal)
+        except FAILURES as failure:
+            self.failed(site, failure)
+        finally:
+            self.commit()
+            with self.lock:
+                self.asked -= {(row["root"], number) for row, numbers in wanted for number in numbers}
+        if self.count() > before:
+            self.clone.troubles.pop(site, None)
+        return True
+
+    def count(self):
+        return self.clone.progress
+
+    # Asking
+
+    def by_chunks(self, site, wanted):
+        """One capability, presented until it is done or brings nothing (FETCH-6, FETCH-25)."""
+        download = Download(self.calls, site, wanted, self.sink)
+        idle = 0
+        while idle < 2 and not self.clone.stopping.is_set():
+            before = (download.done, len(download.part))
+            try:
+                end = download.present(self.most(site), self.clone.stopping.is_set)
+            finally:
+                self.commit()
+            if end == "done":
+                break
+            idle = 0 if (download.done, len(download.part)) != before else idle + 1
+            if self.calls.paused(site):
+                break
+        else:
+            if not self.clone.stopping.is_set():
+                self.clone.trouble(site)
+        for item, code in download.refused.items():
+            self.wait(site, wanted[item][0]["root"], again(code))
+        for item, _ in download.wrong:
+            self.wait(site, wanted[item][0]["root"], "elsewhere")
+
+    def stream(self, site, row, numbers):
+        """STREAM-1 to STREAM-12."""
+        first = numbers[0] * chunk_size(row["size"])
+        last = numbers[-1] * chunk_size(row["size"]) + chunk_length(row["size"], numbers[-1]) - 1
+        request_id, data = self.calls.packet(
+            site, "stream-request", resource=row["resource"], role=row["role"], root=row["root"]
+        )  # fmt: skip
+        headers = {"Authorization": "Zot " + b64(data), "Range": f"bytes={first}-{last}"}
+        path, right = path_of(row["resource"], row["role"], row["root"]), 0
+        try:
+            with self.calls.open(site, "GET", path, None, headers) as response:
+                kind = response.getheader("Content-Type")
+                if kind == PACKET_TYPE:
+                    self.calls.read_answer(site, response, response.read(MAX_PACKET + 1), request_id)
+                head = {"status": response.status, "type": kind, "encoding": response.getheader("Content-Encoding")}
+                head["range"] = response.getheader("Content-Range")
+                found = verdict(head, first, last, row["size"])
+                if found == "not-ours":
+                    return self.no_streams(site)
+                if found == "stream":
+                    right = self.read_stream(site, response, row, numbers)
+        except FAILURES:
+            pass
+        finally:
+            self.commit()
+        with self.lock:
+            misses = 0 if right else self.misses.get(site, 0) + 1
+            self.misses[site] = misses
+        if misses >= 2:
+            self.no_streams(site)
+
+    def read_stream(self, site, response, row, numbers):
+        right = 0
+        for number in numbers:
+            length, data = chunk_length(row["size"], number), b""
+            while len(data) < length:
+                try:
+                    piece = response.read1(min(65536, length - len(data)))
+                except Exception:
+                    return right
+                if not piece or self.clone.stopping.is_set():
+                    return right
+                data += piece
+            if self.sink(row, number, data):
+                right += 1
+            else:
+                self.wait(site, row["root"], "elsewhere")
+                return right
+            if right % 16 == 0:
+                self.commit()
+        return right
+
+    def may_stream(self, site):
+        return self.clone.streams and self.clone.hubs.get(site)["no_streams"] <= self.clone.clock()
+
+    def no_streams(self, site):
+        """STREAM-9, STREAM-10, STREAM-11."""
+        self.store.run("UPDATE hubs SET no_streams = ? WHERE site = ?", self.clone.clock() + AN_HOUR, site)
+        self.misses.pop(site, None)
+
+    def pages(self, site, row):
+        """FETCH-50 to FETCH-53, FILE-12."""
+        chunks = chunk_count(row["size"])
+        pages, digests = -(-chunks // PAGE), []
+        name = {key: row[key] for key in ("resource", "role", "root")}
+        while len(digests) < chunks:
+            first = len(digests) // PAGE
+            item = {**name, "first": first, "count": min(256, pages - first)}
+            answer = self.calls.ask(site, "manifest-request", items=[item])
+            need(answer["type"] == "manifest-page", "no page", "unavailable")
+            for refused in answer.get("refused") or []:
+                return self.wait(site, row["root"], again(refused["code"]))
+            if not answer["pages"]:
+                raise Lost("neither pages nor a refusal")
+            for number, page in enumerate(answer["pages"], first):
+                need((page["item"], page["page"]) == (0, number), "the pages' order", "bad-content")
+                part = split(page["digests"])
+                check_page(row["size"], row["root"], number, part, split(page["path"]))
+                digests += part
+        self.store.run("UPDATE contents SET digests = ? WHERE root = ?", b"".join(digests), row["root"])
+        self.clone.progress += 1
+
+    # What came
+
+    def sink(self, row, number, data):
+        """FETCH-3, FETCH-4."""
+        if leaf(data) != digests_of(row)[number]:
+            return False
+        self.blobs.write(row["root"], row["size"], number, data)
+        with self.lock:
+            self.fresh.setdefault(row["root"], (row["size"], set()))[1].add(number)
+        return True
+
+    def commit(self):
+        """Syncs what was written, then records it; a content that is complete becomes visible."""
+        with self.lock:
+            for root, (size, numbers) in list(self.fresh.items()):
+                self.blobs.sync(root)
+                held = self.held.setdefault(root, set())
+                held |= numbers
+                self.clone.progress += len(numbers)
+                if len(held) == chunk_count(size):
+                    self.blobs.finish(root)
+                    self.catalog.arrived(root)
+                    self.held.pop(root)
+                else:
+                    bits = bytearray(-(-chunk_count(size) // 8))
+                    for number in held:
+                        bits[number // 8] |= 1 << number % 8
+                    self.store.run("INSERT OR REPLACE INTO partials VALUES (?, ?)", root, bytes(bits))
+            if self.fresh:
+                self.fresh = {}
+                self.clone.news()
+                self.clone.die_if_told()
+
+    # What did not
+
+    def wait(self, site, root, word):
+        """FETCH-5, FETCH-54: of this hub later, of another one at once."""
+        with self.lock:
+            count = self.waits.get((site, root), (0, 0))[1] + 1
+            seconds = LONGEST_WAIT if word == "never" else min(self.clone.pause * 2 ** (count - 1), LONGEST_WAIT)
+            self.waits[site, root] = (time.monotonic() + seconds, count)
+
+    def refused(self, site, roots, refusal):
+        if self.calls.believe_clock(site, refusal):
+            return
+        word = again(refusal.code)
+        if refusal.word == "too-large":
+            self.ask_less(site)
+        elif word == "later":
+            self.clone.trouble(site)
+        else:
+            for root in roots:
+                self.wait(site, root, word)
+
+    def failed(self, site, failure):
+        if isinstance(failure, Unsigned) and failure.args[0] == 413:
+            self.ask_less(site)
+        else:
+            self.clone.trouble(site)
+
+    def ask_less(self, site):
+        """FETCH-46."""
+        items, size = self.amount.get(site, (BUNDLE, AT_ONCE))
+        self.amount[site] = (max(items // 2, 1), max(size // 2, 1 << 16))
+        if (items, size) == self.amount[site]:
+            self.clone.trouble(site)
 
 
-def wait_for_files(peer, count, timeout):
-    with peer.news:
-        came = peer.news.wait_for(lambda: len(peer.announced) >= count, timeout)
-    need(came, f"only {len(peer.announced)} of {count} files were announced in {timeout} s", "unavailable")
+def digests_of(row):
+    """The digests of a content's chunks, or None before its pages came."""
+    if row["digests"]:
+        return split(row["digests"])
+    return [row["root"]] if chunk_count(row["size"]) == 1 else None
 
 
-def stranger_to_the_channel(into):
-    """A content that no hub has."""
-    data = {"role": "file", "root": secrets.token_bytes(32), "size": 5}
-    return Content("no-such-resource", data, into / "no-such-resource")
+def order(row):
+    """FETCH-55: the small before the large, and of like sizes what was edited last first."""
+    entry = Entry("", row["is_dir"])
+    from store import unpack
 
-
-def fetch_everything(peer, into):
-    """Files of one chunk go together in one request, with an unknown one among them; each large one has its own."""
-    contents = [
-        Content(resource, data, into / path)
-        for resource, (path, parts) in peer.announced.items()
-        for data in parts
-        if data["role"] == "file" and data["source"] == "fetch"
-    ]
-    small = [content for content in contents if 0 < content.size <= SMALL]
-    unknown = stranger_to_the_channel(into)
-    together = Download(peer, small[:1] + [unknown] + small[1:])
-    together.run(cuts=[100_003], cap=777_777)
-    unknown.partial.unlink()
-    check("an unknown one among them is refused alone", unknown.refused, wire.CODES["unknown-resource"][0])
-    report(together, f"{len(small)} small files")
-    for content in contents:
-        if content.size > SMALL:
-            if not content.digests or len(content.digests) < content.chunks:
-                print(f"  {fetch_digests(peer, content)} page of digests for {content.path.name}")
-            download = Download(peer, [content])
-            download.run(cuts=[1, 1_500_001, 1 << 20], cap=content.size // 7)
-            report(download, content.path.name)
-    for content in contents:
-        content.finish()
-    check("every file has its root", len(contents), len(peer.announced))
-    return contents
-
-
-def report(download, name):
-    print(f"  {name}: {download.presented} presentations, {download.cuts} cut, {download.limits} limited")
-
-
-def check_refusals(peer, contents):
-    """What the hub must not take, or not give."""
-    some = next(content for content in contents if content.chunks > 1)
-    item = {**some.name(), "ranges": [{"first": 0, "count": 1}]}
-    request = {"items": [item]}
-
-    request_id, data = peer.packet("chunk-request", **request)
-    envelope = msgpack.unpackb(data)
-    tampered = bytes([envelope["sig"][0] ^ 1]) + envelope["sig"][1:]
-    broken = msgpack.packb({**envelope, "sig": tampered})
-    check("a tampered signature", outcome(peer.exchange, broken, request_id), hinted("bad-signature"))
-    altered = msgpack.packb({**envelope, "body": envelope["body"].replace(b"chunk-request", b"drunk-request")})
-    check("an altered body", outcome(peer.exchange, altered, request_id), hinted("bad-signature"))
-    check("no packet at all", outcome(peer.exchange, b"hello", request_id), hinted("malformed"))
-    large = outcome(peer.exchange, bytes(wire.MAX_PACKET + 1), request_id)
-    check("a packet of more than 1 MiB", large[:2], ("hint", 413))
-    check("and its hint", large, hinted("too-large"), must=False)
-
-    old = wire.now_ms() - wire.LIFETIME - 1000
-    request_id, data = peer.packet("chunk-request", at=old, **request)
-    check("an expired packet", outcome(peer.exchange, data, request_id), ("signed", "stale"))
-    try:
-        peer.exchange(data, request_id)
-    except Refused as refusal:
-        check("its refusal carries the clock", abs(refusal.clock - wire.now_ms()) < 10_000, True)
-    elsewhere = {"hub": peer.site_id, "channel": peer.channel}
-    request_id, data = peer.packet("chunk-request", to=elsewhere, **request)
-    check("a packet to another hub", outcome(peer.exchange, data, request_id), hinted("not-for-me"))
-    check("a type of a later version", outcome(peer.ask, "shred-request"), ("signed", "unknown-type"))
-
-    beyond = {**item, "ranges": [{"first": some.chunks, "count": 1}]}
-    check("a chunk beyond the end", outcome(peer.ask, "chunk-request", items=[beyond]), ("signed", "bad-range"))
-    check("no chunk at all", outcome(peer.ask, "chunk-request", items=[]), ("signed", "bad-range"))
-    unknown = {**item, "resource": "no-such-resource"}
-    page = {key: unknown[key] for key in ("resource", "role", "root")} | {"first": 0, "count": 1}
-    check("an unknown resource", frames_of(peer, [unknown]), [("refused", 0, "unknown-resource"), ("end", "done")])
-    check("its pages", refused_pages(peer, [page]), [(0, "unknown-resource")])
-    known = {**some.name(), "first": 0, "count": 1}
-    check("a page beyond the last", refused_pages(peer, [{**known, "first": 9}]), [(0, "bad-range")])
-
-    for header in ({"Zot-Resume": "1"}, {"Zot-Resume": "+1:0"}, {"Zot-Max-Bytes": "1e3"}):
-        refused = frames_of(peer, [item], header)
-        check(f"a header {header}", refused in (("signed", "bad-field"), hinted("bad-field")), True)
-    check("behind the last chunk", frames_of(peer, [item], {"Zot-Resume": "1:0"}), [("end", "done")])
-    check("beyond the list", frames_of(peer, [item], {"Zot-Resume": "2:0"}), ("signed", "bad-range"))
-    check("no payload", frames_of(peer, [item], {"Zot-Max-Bytes": "0"}), [("end", "limit")])
-
-
-def frames_of(peer, items, headers=()):
-    """The events of one presentation but for payload, or how it was refused."""
-    request_id, data = peer.packet("chunk-request", items=items)
-    with peer.open("POST", "/zot", data, headers) as response:
-        data = response.read()
-        if response.getheader("Content-Type") != FRAMES_TYPE:
-            return outcome(peer.read_answer, response, data, request_id)
-    events = [event for event in wire.Frames().feed(data) if event[0] != "data"]
-    return [("refused", event[1], WORDS[event[2]]) if event[0] == "refused" else event for event in events]
-
-
-def refused_pages(peer, items):
-    answer = peer.ask("manifest-request", items=items)
-    need(not answer["pages"], "pages of what was refused")
-    return [(refusal["item"], WORDS[refusal["code"]]) for refusal in answer["refused"]]
-
-
-def check_strangers(peer, arguments, key, item):
-    """A hub that is not known, and one that is introduced but does not answer."""
-    stranger = Peer(key, arguments.guid, peer.hub_url, "http://127.0.0.1:9")
-    stranger.hub_id, stranger.known = peer.hub_id, peer.known
-    check("a hub that is not known", outcome(stranger.ask, "chunk-request", items=[item]), hinted("unknown-location"))
-    wanted = ("signed", "not-a-clone")
-    check("one only introduced", outcome(stranger.ask, "chunk-request", introduce=True, items=[item]), wanted)
-    check("its challenge", outcome(stranger.ask, "challenge", introduce=True, nonce=bytes(32)), "challenge")
-
-
-def check_report(peer, contents):
-    """The final report."""
-    answer = peer.ask("sync-report", present=[content.name() for content in contents])
-    empty = not answer.get("operations") and not answer.get("present")
-    check("the report of what is present", (answer["type"], empty), ("sync-report", True))
-
-
-def check_repeats(peer):
-    """A folder of ours, announced; the same packet again (SIGN-9), and the same operation in another packet."""
-    version = {"vector": {peer.replica: 1}, "hlc": wire.now_ms() << 16, "replica": peer.replica}
-    texts = ("creator", "folder", "allow_cid", "allow_gid", "deny_cid", "deny_gid")
-    row = dict.fromkeys(texts, "") | dict.fromkeys(("filesize", "revision", "flags", "is_photo"), 0)
-    row |= {"hash": secrets.token_hex(16), "filename": "from the peer", "filetype": "multipart/mixed", "is_dir": 1}
-    row["created"] = row["edited"] = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-    part = {"row": msgpack.packb(row), "place": version, "meta": version}
-    operation = {"id": wire.new_id(), "op": "put", "attach": [part]}
-    later = {**operation, "id": wire.new_id(), "op": "shred"}
-    request_id, data = peer.packet("clone-sync", operations=[operation, later])
-    for name in ("an operation of ours, and one of a later version", "the same packet again"):
-        answer = peer.exchange(data, request_id)
-        check(name, statuses(answer), ["stored", "unsupported-operation"])
-    answer = peer.ask("clone-sync", operations=[operation])
-    check("the same operation again", statuses(answer), ["duplicate"])
-    # Nobody knows today which fields a later operation will have (SYNC-4).
-    request_id, data = peer.packet("clone-sync", operations=[operation, {"id": wire.new_id(), "op": "shred"}])
-    try:
-        answer = statuses(peer.exchange(data, request_id))
-    except Refused as refusal:
-        answer = str(refusal)
-    check("an operation of a later version with fields of its own", answer, ["duplicate", "unsupported-operation"])
-
-
-def statuses(report):
-    return [WORDS[one["code"]] if one["status"] == "refused" else one["status"] for one in report["operations"]]
-
-
-def check_stream(peer, content):
-    """A range of a content as plain HTTP, where the hub streams (STREAM-1 to STREAM-6)."""
-    _, data = peer.packet("stream-request", **content.name())
-    path = f"/zot/file/{content.resource}/{content.role}/{content.root.hex()}"
-    headers = {"Authorization": "Zot " + wire.b64(data)}
-    first, last = wire.chunk_size(content.size), content.size - 1
-    with peer.open("GET", path, headers={**headers, "Range": f"bytes={first}-{last}"}) as response:
-        head = (response.status, response.getheader("Content-Type"), response.getheader("Content-Range"))
-        check("a stream", head, (206, "application/x-zot-file", f"bytes {first}-{last}/{content.size}"))
-        check("its tag", response.getheader("ETag"), f'"{content.root.hex()}"')
-        check("its bytes", response.read() == content.path.read_bytes()[first:], True)
-    with peer.open("GET", path + "00", headers=headers) as response:
-        check("another path than the packet's", response.status // 100, 4)
-    with peer.open("GET", path, headers={**headers, "Range": f"bytes={last + 1}-"}) as response:
-        check("a range outside the content", response.status, 416)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--key", required=True, type=pathlib.Path, help="the channel's private key, PEM")
-    parser.add_argument("--guid", required=True, help="the channel's guid")
-    parser.add_argument("--hub", required=True, help="the hub's base URL")
-    parser.add_argument("--listen", required=True, help="own address, HOST:PORT")
-    parser.add_argument("--into", required=True, type=pathlib.Path, help="where the files go")
-    parser.add_argument("--files", required=True, type=int, help="how many files will be announced")
-    parser.add_argument("--timeout", type=int, default=60, help="seconds to wait for them")
-    arguments = parser.parse_args()
-
-    key = serialization.load_pem_private_key(arguments.key.read_bytes(), None)
-    host, port = arguments.listen.rsplit(":", 1)
-    peer = Peer(key, arguments.guid, arguments.hub, f"http://{arguments.listen}")
-    server = peer.serve((host, int(port)))
-    with peer.open("GET", "/.well-known/zot-file") as response:
-        document = json.loads(response.read())
-        peer.meet(document)
-    come_in(peer, arguments.timeout)
-    wait_for_files(peer, arguments.files, arguments.timeout)
-    contents = fetch_everything(peer, arguments.into)
-    check_refusals(peer, contents)
-    some = next(content for content in contents if content.chunks)
-    check_strangers(peer, arguments, key, {**some.name(), "ranges": [{"first": 0, "count": 1}]})
-    if document["streams"]:
-        check_stream(peer, max(contents, key=lambda content: content.size))
-    check_repeats(peer)
-    check_report(peer, contents)
-    server.shutdown()
-    print(f"{len(failures)} checks failed" if failures else "all checks hold")
-    return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    entry.fields = unpack(row["fields"])
+    edited = entry.value("mtime") or entry.value("edited")
+    age = -edited if isinstance(edited, int) else 0
+    return row["size"].bit_length(), age, [255 - byte for byte in str(edited).encode()]

@@ -3,11 +3,22 @@
 python3 vectors.py [DIRECTORY OF THE VECTORS]. It fails for a kind that it does not know.
 """
 
+import hashlib
 import json
 import pathlib
 import sys
 
-import wire
+import chunks
+import frames
+import identity
+import operations
+import packets
+import places
+import refusals
+import shapes
+import streams
+import trie
+import versions
 
 HERE = pathlib.Path(__file__).parent
 VECTORS = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent.parent / "spec" / "vectors"
@@ -18,28 +29,39 @@ def raw(text, case=None):
     return bytes.fromhex(text) + bytes((case or {}).get("then_zeros", 0))
 
 
-def known(pem):
+def chain_of(case, rotations="rotations"):
+    """The keys of the channel of a case, with the rotations that it names."""
+    first = case.get("first_key") or case["channel_key"]
+    opened = [identity.Rotation(signed_of(one), case["channel"]) for one in case.get(rotations) or []]
+    return identity.Chain(case["channel"], first, opened)
+
+
+def signed_of(signed):
+    return shapes.Map((name, raw(value)) for name, value in signed.items())
+
+
+def known(case):
     """`key_for` of a receiver that knows the hubs of the vectors, or takes the introduction of a channel's clone."""
 
     def key_for(site_id, location):
         if site_id in KEYS:
-            return wire.public_key(KEYS[site_id])
-        wire.need(location is not None and pem is not None, "no introduction", "unknown-location")
-        record, key, found = wire.open_location(wire.unpack_map(location), *pem)
-        wire.need(found == site_id, "of another hub", "unknown-location")
-        return key
+            return identity.public_key(KEYS[site_id])
+        refusals.need(location is not None and case is not None, "no introduction", "unknown-location")
+        found = introduction(case, location)
+        refusals.need(found.site_id == site_id, "of another hub", "unknown-location")
+        return found.key
 
     return key_for
 
 
-def receive(case, pem=None):
-    """What a receiver says to a packet: the word of the refusal and whether it is signed, or the body."""
+def receive(case, knowing=None, answer=True):
+    """What a receiver says to a packet, or an asker to an answer: the word of the refusal and whether it is signed, or the body."""
     try:
-        body = wire.open_packet(raw(case["envelope"], case), known(pem))
-        wire.need(body["to"]["hub"] == case.get("receiver", body["to"]["hub"]), "to", "not-for-me")
-        wire.check_dates(body, case["now"])
-        wire.check_fields(body)
-    except wire.Refused as refusal:
+        body = packets.open_packet(raw(case["envelope"], case), known(knowing))
+        refusals.need(body["to"]["hub"] == case.get("receiver", body["to"]["hub"]), "to", "not-for-me")
+        packets.check_dates(body, case["now"])
+        packets.check_fields(body, answer)
+    except refusals.Refused as refusal:
         return refusal.word, refusal.signed
     return body
 
@@ -47,7 +69,7 @@ def receive(case, pem=None):
 def refusal_of(function, *arguments):
     try:
         function(*arguments)
-    except wire.Refused as refusal:
+    except refusals.Refused as refusal:
         return refusal.word
     return None
 
@@ -57,37 +79,45 @@ def version_of(case):
     return {"vector": vector, "hlc": case["hlc"], "replica": raw(case["replica"])}
 
 
-def location(case):
-    signed = wire.Map((name, raw(value)) for name, value in case["signed"].items())
-    return wire.open_location(signed, case["channel"], wire.public_key(case["channel_key"]))
+def location(case, name="signed"):
+    return chain_of(case).open_location(signed_of(case[name]))
+
+
+def introduction(case, location):
+    """The location that an envelope brings, under the chain that it brings with it (ID-34)."""
+    signed = shapes.unpack_map(location)
+    packets.SIGNED_INTRODUCTION(signed)
+    rotations = [identity.Rotation(one, case["channel"]) for one in signed.get("rotations") or []]
+    first = case.get("first_key") or case["channel_key"]
+    return identity.Chain(case["channel"], first, rotations).open_location(signed)
 
 
 def introduction_is(case):
-    said = receive(case, (case["channel"], wire.public_key(case["channel_key"])))
+    said = receive(case, case)
     return case["code"] == (said[0] if isinstance(said, tuple) else None)
 
 
 def operation_is(case):
     body = receive(case)
-    words = [refusal_of(wire.check_operation, op) for op in body["operations"]]
+    words = [refusal_of(operations.check_operation, op) for op in body["operations"]]
     return words == [None, case["code"], None]
 
 
 def answer_is(case):
     try:
-        body = wire.open_packet(raw(case["envelope"]), known(None))
+        body = packets.open_packet(raw(case["envelope"]), known(None))
         good = body["from"]["hub"] == case["asked"] and body.get("answers") == raw(case["request"])
         good = good and body["to"]["hub"] == case.get("receiver", body["to"]["hub"])
-    except wire.Refused:
+    except refusals.Refused:
         good = False
     return good == (case["verdict"] == "believed")
 
 
 def pair_is(case):
     a, b = version_of(case["a"]), version_of(case["b"])
-    relation = (wire.includes(a, b), wire.includes(b, a))
+    relation = (versions.includes(a, b), versions.includes(b, a))
     names = {(True, True): "equal", (True, False): "newer", (False, True): "older", (False, False): "concurrent"}
-    joined, taken = wire.merge(a, b)
+    joined, taken = versions.merge(a, b)
     winner = "b" if taken else "a"
     return names[relation] == case["relation"] and joined == version_of(case["join"]) and winner == case["winner"]
 
@@ -95,42 +125,42 @@ def pair_is(case):
 def removal_is(case):
     """Which contents a removal covers (SYNC-34)."""
     removed = version_of(case["result"])
-    return [wire.has_seen(removed, version_of(content)) for content in case["contents"]] == case["covers"]
+    return [versions.has_seen(removed, version_of(content)) for content in case["contents"]] == case["covers"]
 
 
 def cut_is(case):
     size = case["size"]
-    spans = all(wire.chunk_length(size, span["chunk"]) == span["len"] for span in case["spans"])
-    return spans and (wire.chunk_size(size), wire.chunk_count(size)) == (case["chunk_size"], case["chunks"])
+    spans = all(chunks.chunk_length(size, span["chunk"]) == span["len"] for span in case["spans"])
+    return spans and (chunks.chunk_size(size), chunks.chunk_count(size)) == (case["chunk_size"], case["chunks"])
 
 
 def leaves(size):
     data = (bytes(range(251)) * (size // 251 + 1))[:size]
-    chunk = wire.chunk_size(size)
-    return [wire.leaf(data[i : i + chunk]) for i in range(0, size, chunk)]
+    chunk = chunks.chunk_size(size)
+    return [chunks.leaf(data[i : i + chunk]) for i in range(0, size, chunk)]
 
 
 def synthetic(first, count):
-    return [wire.hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(first, first + count)]
+    return [hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(first, first + count)]
 
 
 def pages_are(case):
     root, size = raw(case["root"]), case["size"]
     for page in case["pages"]:
-        first = page["page"] * wire.PAGE
-        digests = synthetic(first, min(wire.PAGE, wire.chunk_count(size) - first))
-        wire.check_page(size, root, page["page"], digests, [raw(part) for part in page["path"]])
+        first = page["page"] * chunks.PAGE
+        digests = synthetic(first, min(chunks.PAGE, chunks.chunk_count(size) - first))
+        chunks.check_page(size, root, page["page"], digests, [raw(part) for part in page["path"]])
     return True
 
 
 def bad_page(case):
     digests = synthetic(case["digests"]["first"], case["digests"]["count"])
     path = [raw(part) for part in case["path"]]
-    return refusal_of(wire.check_page, case["size"], raw(case["root"]), case["page"], digests, path) == "bad-content"
+    return refusal_of(chunks.check_page, case["size"], raw(case["root"]), case["page"], digests, path) == "bad-content"
 
 
 def frames_of(data, piece):
-    reader, events = wire.Frames(), []
+    reader, events = frames.Frames(), []
     for start in range(0, len(data), piece):
         for event in reader.feed(data[start : start + piece]):
             if event[0] == "data" and events and events[-1][0] == "data":
@@ -151,7 +181,7 @@ def frames_are(case):
 def bad_frame(case):
     try:
         frames_of(raw(case["bytes"]), 1)
-    except wire.BadFrame as error:
+    except frames.BadFrame as error:
         return bool(error.args)
     return False
 
@@ -168,59 +198,151 @@ def packet_is(case):
 
 
 def photos_are(case):
-    photos = [wire.photo_of(raw(row)) for row in case["rows"]]
+    photos = [operations.photo_of(raw(row)) for row in case["rows"]]
     entry = {"hash": "f1", "is_dir": int(case["folder"])}
-    return (refusal_of(wire.check_photos, photos, entry) is None) == case["good"]
+    return (refusal_of(operations.check_photos, photos, entry) is None) == case["good"]
+
+
+def notice_of(case, name="signed"):
+    return chain_of(case).open_notice(signed_of(case[name]))
+
+
+def standing_is(case):
+    words = {"same": "known", "shorter": "known", "longer": "newer", "counts": "newer", "rival": "rival"}
+    return words[chain_of(case, "known").standing(chain_of(case, "other"))] == case["standing"]
+
+
+def plan_is(case):
+    """The frames of an answer; a chunk without a length is of an item that cannot be given."""
+    wanted = [(chunk["item"], chunk["chunk"], chunk["len"]) for chunk in case["wanted"]]
+    try:
+        found = frames.plan(wanted, *frames.resume_of(case["resume"]), case["budget"])
+    except refusals.Refused as refusal:
+        return refusal.word == "bad-range" and case["steps"] is None
+    return [{kind: list(value) if kind == "frame" else value} for kind, value in found] == case["steps"]
+
+
+def kept_row(case):
+    """What is kept of a row, whatever the order of its fields; an optional field that is nil is one that is left out."""
+    pairs = [pair for pair in shapes.split_map(raw(case["row"])) if pair[0] not in operations.LOCAL]
+    kept = [pair for pair in shapes.split_map(raw(case["kept"])) if pair[1] != b"\xc0" or pair in pairs]
+    return sorted(pairs) == sorted(kept) and shapes.join_map(shapes.split_map(raw(case["row"]))) == raw(case["row"])
+
+
+def paths_are(case):
+    """The paths that this origin makes for its own pages."""
+    count = chunks.chunk_count(case["size"])
+    return all(
+        chunks.page_path(synthetic(0, count), page["page"]) == [raw(part) for part in page["path"]] for page in case["pages"]
+    )
+
+
+def edit_is(case):
+    previous = version_of(case["previous"]) if case["previous"] else None
+    return versions.edit(previous, raw(case["replica"]), case["now"]) == version_of(case["result"])
+
+
+def copy_is(case):
+    loser = version_of(case["loser"])
+    return (versions.copy_id(case["entry"], loser), versions.copy_name(case["filename"], loser)) == (
+        case["id"],
+        case["copy"],
+    )
+
+
+def cycles_are(case):
+    folders = {one["hash"]: (one["folder"], one["was"], version_of(one["version"])) for one in case["folders"]}
+    return places.displaced(folders) == case["displaced"]
+
+
+def attach_digest_is(case):
+    found = [version_of(case[name]) if case.get(name) else None for name in ("place", "meta", "content", "removed")]
+    root = raw(case["root"]) if case.get("root") else None
+    return trie.attach_digest(case["id_"], *found, case["folder"], case["filename"], root) == raw(case["digest"])
+
+
+def item_merge_is(case):
+    comes = version_of(case["comes"])
+    version, taken = versions.merge(version_of(case["held"]), comes) if case["held"] else (comes, True)
+    return (version, "comes" if taken else "held") == (version_of(case["version"]), case["row"])
+
+
+def refused_url(typed):
+    try:
+        return identity.normal_url(typed)
+    except ValueError:
+        return None
 
 
 CHECKS = {
-    ("exchange", "content"): lambda c: wire.leaf(raw(c["bytes"])) == raw(c["root"]),
+    ("exchange", "content"): lambda c: chunks.leaf(raw(c["bytes"])) == raw(c["root"]),
     ("exchange", "steps"): step_is,
     ("packets", "packets"): packet_is,
-    ("envelopes", "hubs"): lambda c: wire.id_of(c["url"], c["pem"]) == c["site_id"],
+    ("envelopes", "hubs"): lambda c: identity.id_of(c["url"], c["pem"]) == c["site_id"],
     ("envelopes", "refused"): lambda c: receive(c) == (c["code"], c["signed"]),
     ("envelopes", "accepted"): lambda c: isinstance(receive(c), dict),
     ("envelopes", "answers"): answer_is,
     ("operations", "operations"): operation_is,
-    ("ids", "portable_ids"): lambda c: wire.id_of(c["guid"], c["pem"]) == c["id"],
-    ("ids", "site_ids"): lambda c: wire.id_of(c["url"], c["pem"]) == c["id"],
-    ("ids", "keys"): lambda c: wire.public_key(c["pem"]).key_size == c["bits"],
-    ("ids", "keys_bad"): lambda c: refusal_of(wire.public_key, c["pem"]) == c["code"],
-    ("locations", "good"): lambda c: location(c)[2] == c["site_id"],
+    ("ids", "portable_ids"): lambda c: identity.id_of(c["guid"], c["pem"]) == c["id"],
+    ("ids", "site_ids"): lambda c: identity.id_of(c["url"], c["pem"]) == c["id"],
+    ("ids", "keys"): lambda c: identity.public_key(c["pem"]).key_size == c["bits"],
+    ("ids", "keys_bad"): lambda c: refusal_of(identity.public_key, c["pem"]) == c["code"],
+    ("ids", "urls"): lambda c: identity.normal_url(c["typed"]) == c["normal"],
+    ("ids", "urls_bad"): lambda c: refused_url(c["typed"]) is None,
+    ("locations", "good"): lambda c: location(c).site_id == c["site_id"],
+    ("locations", "order"): lambda c: location(c, "new").replaces(location(c, "known")) == c["replaces"],
     ("locations", "bad"): lambda c: refusal_of(location, c) == c["code"],
     ("locations", "introductions"): introduction_is,
+    ("rotations", "good"): lambda c: identity.Rotation(signed_of(c["signed"]), c["channel"]).site_id == c["site_id"],
+    ("rotations", "bad"): lambda c: refusal_of(identity.Rotation, signed_of(c["signed"]), c["channel"]) == c["code"],
+    ("rotations", "chains"): lambda c: refusal_of(chain_of, c) == c["code"],
+    ("rotations", "rivals"): standing_is,
+    ("rotations", "records"): lambda c: refusal_of(location, c) == c["code"],
+    ("rotations", "introductions"): introduction_is,
+    ("notices", "good"): lambda c: notice_of(c) == c["notice"],
+    ("notices", "bad"): lambda c: refusal_of(notice_of, c) == c["code"],
+    ("notices", "order"): lambda c: identity.notice_replaces(notice_of(c, "new"), notice_of(c, "known")) == c["replaces"],
     ("chunking", "cut"): cut_is,
-    ("merkle", "published"): lambda c: wire.tree_hash([wire.leaf(raw(i)) for i in c["inputs"]]) == raw(c["root"]),
-    ("merkle", "patterns"): lambda c: wire.tree_hash(leaves(c["size"])) == raw(c["root"]),
+    ("chunking", "too_large"): lambda c: c["size"] > operations.MOST,
+    ("merkle", "published"): lambda c: chunks.tree_hash([chunks.leaf(raw(i)) for i in c["inputs"]]) == raw(c["root"]),
+    ("merkle", "patterns"): lambda c: chunks.tree_hash(leaves(c["size"])) == raw(c["root"]),
     ("merkle", "pages"): pages_are,
     ("merkle", "bad_pages"): bad_page,
-    ("attach", "rows"): lambda c: refusal_of(wire.row_of, raw(c["row"])) is None,
-    ("attach", "rows_bad"): lambda c: refusal_of(wire.row_of, raw(c["row"], c)) == "bad-field",
-    ("photos", "rows"): lambda c: refusal_of(wire.photo_of, raw(c["row"])) is None,
-    ("photos", "rows_bad"): lambda c: refusal_of(wire.photo_of, raw(c["row"], c)) == "bad-field",
+    ("attach", "names"): lambda c: operations.good_name(c["filename"]),
+    ("attach", "names_bad"): lambda c: not operations.good_name(c["filename"]),
+    ("attach", "rows_local"): kept_row,
+    ("photos", "rows_local"): kept_row,
+    ("attach", "rows"): lambda c: refusal_of(operations.row_of, raw(c["row"])) is None,
+    ("attach", "rows_bad"): lambda c: refusal_of(operations.row_of, raw(c["row"], c)) == "bad-field",
+    ("photos", "rows"): lambda c: refusal_of(operations.photo_of, raw(c["row"])) is None,
+    ("photos", "rows_bad"): lambda c: refusal_of(operations.photo_of, raw(c["row"], c)) == "bad-field",
     ("photos", "lists"): photos_are,
-    ("versions", "encoded"): lambda c: wire.unpack_map(raw(c["bytes"])) == version_of(c["version"]),
-    ("versions", "bad"): lambda c: refusal_of(wire.version, wire.unpack_map(raw(c["bytes"]))) == "bad-field",
+    ("versions", "encoded"): lambda c: shapes.unpack_map(raw(c["bytes"])) == version_of(c["version"]),
+    ("versions", "bad"): lambda c: refusal_of(versions.version, shapes.unpack_map(raw(c["bytes"]))) == "bad-field",
     ("versions", "pairs"): pair_is,
     ("versions", "removals"): removal_is,
+    ("versions", "edits"): edit_is,
+    ("versions", "copies"): copy_is,
+    ("versions", "cycles"): cycles_are,
+    ("items", "merged"): item_merge_is,
     ("frames", "responses"): frames_are,
     ("frames", "bad"): bad_frame,
-    ("audit", "keys"): lambda c: wire.leaf_key(c["kind"], c["id"]) == raw(c["key"]),
-    ("audit", "ranges"): lambda c: wire.sum_of([raw(leaf) for leaf in c["leaves"]]) == raw(c["digest"]),
-    ("refusals", "table"): lambda c: wire.CODES[c["name"]] == (c["code"], c["http"]),
+    ("frames", "resume"): lambda c: frames.resume_of(c["header"]) == (c["chunks"], c["bytes"]),
+    ("frames", "resume_bad"): lambda c: refusal_of(frames.resume_of, c["header"]) == "bad-field",
+    ("frames", "plans"): plan_is,
+    ("streams", "heads"): lambda c: streams.verdict(c["head"], *c["asked"]) == c["verdict"],
+    ("audit", "attach"): attach_digest_is,
+    ("audit", "items"): lambda c: trie.item_digest(c["mid"], version_of(c["version"])) == raw(c["digest"]),
+    ("refusals", "unknown"): lambda c: refusals.again(c["code"]) == c["again"],
+    ("audit", "keys"): lambda c: trie.leaf_key(c["kind"], c["id"]) == raw(c["key"]),
+    ("audit", "ranges"): lambda c: trie.sum_of([raw(leaf) for leaf in c["leaves"]]) == raw(c["digest"]),
+    ("refusals", "table"): lambda c: (*refusals.CODES[c["name"]], refusals.again(c["code"])) == (c["code"], c["http"], c["again"]),
 }  # fmt: skip
 
-# What a receiver that neither streams, nor serves chunks, nor makes names and edits, and that knows its one
-# origin from a person, has no use for.
+# What a clone that makes no backups, translates no items and makes no scales of images has no use for.
 NOT_APPLICABLE = {
-    ("ids", "urls"), ("ids", "urls_bad"), ("locations", "order"), ("chunking", "too_large"), ("attach", "names"),
-    ("attach", "names_bad"), ("attach", "rows_local"), ("versions", "edits"), ("frames", "resume"),
-    ("frames", "resume_bad"), ("frames", "plans"), ("refusals", "unknown"), ("streams", "heads"),
-    ("rotations", "good"), ("rotations", "bad"), ("rotations", "chains"), ("rotations", "rivals"),
-    ("rotations", "records"), ("rotations", "introductions"), ("notices", "good"), ("notices", "bad"),
-    ("notices", "order"), ("items", "texts"), ("items", "json_texts"), ("items", "rows"), ("items", "signed"),
-    ("items", "merged"), ("versions", "copies"), ("versions", "cycles"), ("photos", "rows_local"),
-    ("photos", "sizes"), ("photos", "current"), ("audit", "attach"), ("audit", "items"),
+    ("items", "texts"), ("items", "json_texts"), ("items", "rows"), ("items", "signed"),
+    ("photos", "sizes"), ("photos", "current"),
     ("backup", "rows"), ("backup", "metadata"), ("backup", "metadata_bad"), ("backup", "heads"),
     ("backup", "heads_bad"), ("backup", "lines"), ("restores", "good"), ("restores", "bad"),
 }  # fmt: skip

@@ -7,12 +7,10 @@ use super::{Edit, EditError, Maker, Renamed};
 use crate::catalog::attach::check_name;
 use crate::catalog::error::CatalogError;
 use crate::catalog::put::check_quota;
-use crate::catalog::{Attach, Catalog, data, tree};
+use crate::catalog::{Attach, Catalog, data};
 
 /// Entries copied in one transaction.
 const SOME: usize = 2000;
-/// Entries looked at in one go.
-const PAGE: u32 = 500;
 
 /// A folder whose inside is to be copied.
 struct Inside {
@@ -52,7 +50,7 @@ impl Catalog {
         let mut below: Vec<Inside> = copies.into_iter().filter_map(Inside::of).collect();
         let mut uncommitted = 1;
         while let Some(pair) = below.last_mut() {
-            let page = edit.page(pair).await?;
+            let page = edit.page(Some(&pair.from), pair.after.as_ref()).await?;
             let Some(last) = page.last() else {
                 below.pop();
                 continue;
@@ -84,11 +82,6 @@ impl Inside {
 }
 
 impl Edit<'_, '_, '_> {
-    async fn page(&mut self, of: &Inside) -> Result<Vec<Attach>, CatalogError> {
-        let after = of.after.as_ref().map(|(name, hash)| (name.as_str(), hash));
-        tree::children_in(&mut self.tx, self.channel.id, Some(&of.from), after, PAGE).await
-    }
-
     /// New entries like `rows` in another folder, with the same contents.
     async fn duplicate(
         &mut self,

@@ -13,6 +13,7 @@ mod meta;
 mod mkdir;
 mod remove;
 mod rename;
+mod sight;
 
 use std::collections::HashMap;
 
@@ -104,6 +105,9 @@ fn decoded(bytes: &VersionBytes) -> Result<Version, CatalogError> {
     codec::decode_owned(&bytes.0).map_err(|e| CatalogError::Corrupt(format!("a version: {e}")))
 }
 
+/// Entries of a folder looked at in one go.
+const PAGE: u32 = 500;
+
 /// One edit on its way into the catalog.
 struct Edit<'c, 'm, 'a> {
     catalog: &'c Catalog,
@@ -137,6 +141,16 @@ impl<'c, 'm, 'a> Edit<'c, 'm, 'a> {
         }
         let found = self.at(path).await?.filter(|row| row.is_dir);
         found.map(|row| Some(row.hash)).ok_or(EditError::NoParent)
+    }
+
+    /// The next entries of a folder (`None`: the top) after one by name and id.
+    async fn page(
+        &mut self,
+        folder: Option<&ResourceId>,
+        after: Option<&(String, ResourceId)>,
+    ) -> Result<Vec<Attach>, CatalogError> {
+        let after = after.map(|(name, hash)| (name.as_str(), hash));
+        tree::children_in(&mut self.tx, self.channel.id, folder, after, PAGE).await
     }
 
     /// A fresh version of a register.

@@ -8,12 +8,10 @@ use zotferry_protocol::packets::Op;
 
 use super::{Edit, EditError, Maker, seen_content};
 use crate::catalog::error::CatalogError;
-use crate::catalog::{Attach, Catalog, tree};
+use crate::catalog::{Attach, Catalog};
 
 /// Entries removed in one transaction.
 const SOME: usize = 2000;
-/// Entries looked at in one go.
-const PAGE: u32 = 500;
 
 impl Catalog {
     /// SYNC-43: removes what is at a path, what is inside first. Answers how many entries went.
@@ -31,10 +29,7 @@ impl Catalog {
         let mut below = vec![entry];
         while let Some(top) = below.last().cloned() {
             let inside = match top.is_dir {
-                true => {
-                    tree::children_in(&mut edit.tx, edit.channel.id, Some(&top.hash), None, PAGE)
-                        .await?
-                }
+                true => edit.page(Some(&top.hash), None).await?,
                 false => Vec::new(),
             };
             let gone = if inside.is_empty() {

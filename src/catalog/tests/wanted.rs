@@ -275,6 +275,17 @@ async fn contents_of_the_channel_are_told_with_what_is_held() {
     assert_eq!(foreign, vec![None; 6]);
 }
 
+/// FETCH-30: a content that was announced and has not arrived is known, and not here.
+#[tokio::test]
+async fn what_has_not_arrived_is_known_by_its_state() {
+    let hub = Fixture::create().await;
+    hub.announce(&[want("f1", 1, 10)]).await;
+    let name = (resource("f1"), Role::File, digest(1));
+    let served = hub.serve_lookup(hub.alice, std::slice::from_ref(&name)).await.expect("read");
+    assert_eq!(served[0].as_ref().map(|s| s.state), Some(DataState::Wanted));
+    assert_eq!(hub.serve_lookup(hub.bob, &[name]).await.expect("read"), [None]);
+}
+
 /// A list of thousands goes through one statement, also when it is thousands of copies.
 #[tokio::test]
 async fn long_lists_are_taken_whole() {

@@ -35,11 +35,31 @@
 //! [`desk`](crate::desk) has the honest answers, frame by frame, to be changed. What a hub does on its own is waited
 //! for as long as `world.me().patience()`.
 
+mod claims;
+mod clocks;
 mod fetching;
+mod frames;
+mod refused;
+mod resume;
+mod streams;
+mod telling;
+mod tools;
+mod wrong;
 
 use crate::case::Case;
 
 /// All of them.
 pub fn cases() -> Vec<Case> {
-    fetching::cases()
+    let groups = [
+        fetching::cases,
+        wrong::cases,
+        frames::cases,
+        resume::cases,
+        streams::cases,
+        refused::cases,
+        clocks::cases,
+        claims::cases,
+        telling::cases,
+    ];
+    groups.iter().flat_map(|cases| cases()).collect()
 }

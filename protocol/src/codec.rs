@@ -92,9 +92,54 @@ where
     d.deserialize_seq(Bounded::<T, N>(PhantomData))
 }
 
+/// PKT-7: a text. A `bin` is none, also where its bytes are UTF-8; serde's own `str` would take it.
+pub fn text<'de, D: Deserializer<'de>>(d: D) -> Result<&'de str, D::Error> {
+    struct Text;
+    impl<'de> Visitor<'de> for Text {
+        type Value = &'de str;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text")
+        }
+
+        fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+            Ok(text)
+        }
+    }
+    d.deserialize_str(Text)
+}
+
+/// PKT-7: a byte string. A text is none, which serde's own byte strings would take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bin<'a>(pub &'a [u8]);
+
+impl Serialize for Bin<'_> {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Bin<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = &'de [u8];
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a byte string")
+            }
+
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+                Ok(bytes)
+            }
+        }
+        d.deserialize_bytes(Bytes).map(Self)
+    }
+}
+
 /// PKT-4: text of at most `N` bytes.
 pub fn short_text<'de, D: Deserializer<'de>, const N: usize>(d: D) -> Result<String, D::Error> {
-    let text = <&str>::deserialize(d)?;
+    let text = text(d)?;
     if text.len() > N {
         return Err(D::Error::custom(format_args!("text of more than {N} bytes")));
     }
@@ -136,6 +181,17 @@ mod tests {
         assert_eq!(decode::<Few>(&deep).expect_err("deep").code, Code::TooLarge);
         let large = vec![0xc0; MAX_PACKET + 1];
         assert_eq!(decode::<Few>(&large).expect_err("large").code, Code::TooLarge);
+    }
+
+    /// PKT-7: bytes are no text and text is no bytes, though serde would take one for the other.
+    #[test]
+    fn bytes_and_text_are_told_apart() {
+        let (text, bin) = (encode(&"abc"), encode(&Bin(b"abc")));
+        let is_text =
+            |bytes: &[u8]| super::text(&mut rmp_serde::Deserializer::from_read_ref(bytes)).is_ok();
+        assert!(is_text(&text) && !is_text(&bin));
+        assert_eq!(decode::<Bin<'_>>(&bin), Ok(Bin(b"abc")));
+        assert_eq!(decode::<Bin<'_>>(&text).expect_err("text").code, Code::BadField);
     }
 
     /// PKT-2: a length that the bytes cannot hold allocates nothing.

@@ -8,9 +8,8 @@
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
-use serde_bytes::Bytes;
 
-use crate::codec;
+use crate::codec::{self, Bin};
 use crate::identity::{Introduction, PublicKey, SignError, Signer};
 use crate::ids::{Millis, PacketId, PortableId, SiteId};
 use crate::packets::Packet;
@@ -32,15 +31,15 @@ pub const REMEMBER: u64 = 5 * 60 * 1000;
 #[derive(Serialize, Deserialize)]
 struct Envelope<'a> {
     v: u64,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "codec::text")]
     alg: &'a str,
     key: SiteId,
     #[serde(borrow)]
-    body: &'a Bytes,
+    body: Bin<'a>,
     #[serde(borrow)]
-    sig: &'a Bytes,
+    sig: Bin<'a>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    location: Option<&'a Bytes>,
+    location: Option<Bin<'a>>,
 }
 
 fn message(key: &SiteId, body: &[u8]) -> Vec<u8> {
@@ -127,9 +126,9 @@ pub fn seal(
         v: VERSION,
         alg: ALGORITHM,
         key: header.from.hub,
-        body: Bytes::new(&body),
-        sig: Bytes::new(&sig),
-        location: location.as_deref().map(Bytes::new),
+        body: Bin(&body),
+        sig: Bin(&sig),
+        location: location.as_deref().map(Bin),
     }))
 }
 
@@ -153,22 +152,22 @@ impl<'a> Sealed<'a> {
 
     /// ID-12: the location record by which an unknown hub introduces itself.
     pub fn introduction(&self) -> Option<Result<Introduction, Refusal>> {
-        self.0.location.map(|bytes| codec::decode_owned(bytes))
+        self.0.location.map(|bytes| codec::decode_owned(bytes.0))
     }
 
     /// SIGN-4: the signature holds; SIGN-13: `from` is the signer; SIGN-5: it is for me.
     pub fn authenticate(self, key: &PublicKey, me: &SiteId) -> Result<Authentic<'a>, Refusal> {
-        if !key.verifies(&message(&self.0.key, self.0.body), self.0.sig) {
+        if !key.verifies(&message(&self.0.key, self.0.body.0), self.0.sig.0) {
             return Err(Code::BadSignature.into());
         }
-        let header: Header = codec::decode_map(self.0.body)?;
+        let header: Header = codec::decode_map(self.0.body.0)?;
         if header.from.hub != self.0.key {
             return Err(Refusal::with(Code::BadSignature, "`from` is not the signer"));
         }
         if header.to.hub != *me {
             return Err(Code::NotForMe.into());
         }
-        Ok(Authentic { header, body: self.0.body })
+        Ok(Authentic { header, body: self.0.body.0 })
     }
 }
 

@@ -9,6 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::codec;
+
 /// A value that does not have the form its type asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -68,8 +70,8 @@ macro_rules! byte_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let bytes = <&serde_bytes::Bytes>::deserialize(d)?;
-                Self::from_slice(bytes).map_err(de::Error::custom)
+                let bytes = codec::Bin::deserialize(d)?;
+                Self::from_slice(bytes.0).map_err(de::Error::custom)
             }
         }
     };
@@ -134,7 +136,7 @@ macro_rules! text_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let text = <&str>::deserialize(d)?;
+                let text = codec::text(d)?;
                 Self::new(text).map_err(de::Error::custom)
             }
         }

@@ -1,4 +1,4 @@
-//! What may be served: contents of one channel whose bytes are here.
+//! What may be served: contents of one channel, and whether their bytes are here.
 //!
 //! Owns: the look-up by name. Not here: who may ask, the bytes.
 //! Invariant: a channel is never answered with another channel's contents, though storage shares them.
@@ -18,7 +18,7 @@ use super::{Catalog, ChannelNo};
 /// What bytes are asked for by.
 pub type ContentName = (ResourceId, Role, Digest);
 
-/// A content that is here, or is to be.
+/// A content that is known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
     /// The content's name in storage.
@@ -27,8 +27,10 @@ pub struct Served {
     pub size: u64,
     /// Mime type.
     pub mime: String,
-    /// Present, superseded and still kept, or not here yet.
+    /// Whether it is wanted, present, superseded or given up.
     pub state: DataState,
+    /// Whether its bytes are in storage.
+    pub held: bool,
 }
 
 impl Catalog {
@@ -80,18 +82,16 @@ impl Catalog {
         row.as_ref().map(data).transpose()
     }
 
-    /// Looks many contents up, in the order asked; `None` where this channel has no such content. One that has not
-    /// arrived yet says so by its state (FETCH-30).
+    /// Looks many contents up, in the order asked; `None` where this channel has no such content.
     pub async fn serve_lookup(
         &self,
         channel: ChannelNo,
         names: &[ContentName],
     ) -> Result<Vec<Option<Served>>, CatalogError> {
         let rows = sqlx::query(
-            "SELECT j.key, d.size, d.mime, d.state FROM json_each(?2) j CROSS JOIN data d
+            "SELECT j.key, d.size, d.mime, d.state, d.held FROM json_each(?2) j CROSS JOIN data d
              WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role = j.value ->> 1
-               AND d.root = unhex(j.value ->> 2)
-               AND (d.held = 1 AND d.state IN ('present', 'superseded') OR d.state IN ('wanted', 'failed'))",
+               AND d.root = unhex(j.value ->> 2)",
         )
         .bind(channel)
         .bind(list(names.iter().map(|(hash, role, root)| (hash, role, Hex(&root.0)))))
@@ -99,14 +99,17 @@ impl Catalog {
         .await?;
         let mut found = rows.iter().map(found).collect::<Result<HashMap<_, _>, _>>()?;
         let served = names.iter().zip(0_i64..).map(|((_, _, root), index)| {
-            let (size, mime, state) = found.remove(&index)?;
-            Some(Served { root: *root, size, mime, state })
+            let (size, mime, state, held) = found.remove(&index)?;
+            Some(Served { root: *root, size, mime, state, held })
         });
         Ok(served.collect())
     }
 }
 
-fn found(row: &SqliteRow) -> Result<(i64, (u64, String, DataState)), CatalogError> {
-    let about = (number(row, "size")?, row.try_get("mime")?, parsed(row, "state")?);
+type Found = (u64, String, DataState, bool);
+
+fn found(row: &SqliteRow) -> Result<(i64, Found), CatalogError> {
+    let (size, state) = (number(row, "size")?, parsed(row, "state")?);
+    let about = (size, row.try_get("mime")?, state, row.try_get("held")?);
     Ok((row.try_get("key")?, about))
 }

@@ -95,7 +95,7 @@ fn page(
     Ok(Some(ManifestPage::new(item, number, &digests, &path)))
 }
 
-/// FETCH-28, FETCH-30: what this hub has under each name, or why it gives nothing.
+/// FETCH-28 to FETCH-30: what this hub has under each name, or why it gives nothing.
 pub(super) async fn served(
     hub: &Arc<Hub>,
     channel: i64,
@@ -104,10 +104,12 @@ pub(super) async fn served(
     let found = hub.catalog.serve_lookup(channel, names).await.map_err(|e| unavailable(&e))?;
     let verdict = |found: Option<Served>| {
         let served = found.ok_or(Code::UnknownResource)?;
-        match served.state {
-            DataState::Present => Ok(served),
-            DataState::Superseded => Ok(served),
-            DataState::Wanted | DataState::Failed => Err(Refusal::new(Code::NotHere)),
+        match (served.state, served.held) {
+            (DataState::Present | DataState::Superseded, true) => Ok(served),
+            // FETCH-29: nobody is going to bring it any more.
+            (DataState::Superseded, false) => Err(Refusal::new(Code::Gone)),
+            // FETCH-30: announced, and not arrived yet; or damaged, and fetched again (AUDIT-17).
+            _ => Err(Refusal::new(Code::NotHere)),
         }
     };
     Ok(found.into_iter().map(verdict).collect())

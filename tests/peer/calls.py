@@ -16,7 +16,7 @@ import urllib.parse
 import msgpack
 
 from packets import LIFETIME, MAX_PACKET, check_fields, new_id, open_packet, seal
-from refusals import CODES, WORDS, Refused, need
+from refusals import WORDS, Refused, need
 from store import pack
 
 PACKET_TYPE = "application/x-zot+msgpack"
@@ -192,7 +192,3 @@ def statuses_of(report, count):
     if report["type"] != "sync-report" or len(found) != count:
         raise Unsigned(200, PACKET_TYPE, pack(len(found)))
     return found
-
-
-def http_status(word):
-    return CODES[word][1]

@@ -55,7 +55,7 @@ class Courier:
         """Steps 1 and 2 of `Introduction and challenge`."""
         answer = self.calls.ask(site, "locations", introduce=True, **self.hubs.records(self.clone.location()))
         need(answer["type"] == "locations", "locations", "unavailable")
-        self.hubs.take_packet(answer, site)
+        self.hubs.take_answer(answer, site)
         row = self.hubs.get(site)
         if not row["signed"] or row["deleted"]:  # the document was not what the channel says
             self.store.run("DELETE FROM hubs WHERE site = ?", site)
@@ -80,7 +80,7 @@ class Courier:
         """QUEUE-14."""
         answer = self.calls.ask(site, "locations", introduce=True, **self.hubs.records(self.clone.location()))
         need(answer["type"] == "locations", "locations", "unavailable")
-        self.hubs.take_packet(answer, site)
+        self.hubs.take_answer(answer, site)
         self.greeted.add(site)
         return True
 

@@ -9,7 +9,7 @@ from chunks import PAGE, chunk_count, chunk_length, chunk_size, leaf, page_path,
 from download import FRAMES_TYPE
 from frames import budget_of, pack_frame, plan, refusal_frame, resume_of
 from packets import new_id
-from refusals import CODES, Refused, need
+from refusals import Refused, need
 from streams import STREAM_TYPE, path_of, range_of
 
 ROOM = 900_000
@@ -135,7 +135,3 @@ class Give:
         for number in range(first // step, last // step + 1 if last >= first else first // step):
             data = self.chunk(row, number)
             yield data[max(first - number * step, 0) : last + 1 - number * step]
-
-
-def word_code(word):
-    return CODES[word][0]

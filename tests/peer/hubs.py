@@ -3,8 +3,11 @@
 Owns the records, rotations and notices. Not here: challenges (courier.py) and packets (receive.py).
 """
 
+import contextlib
+
 from identity import Chain, Rotation, id_of, notice_replaces, pem_of, public_key
 from refusals import Refused, need
+from shapes import unpack_map
 from store import pack, unpack
 
 
@@ -62,7 +65,12 @@ class Hubs:
             other = Chain(self.channel, self.first, rotations)
             if chain.standing(other) in ("longer", "counts") and self.may_rotate(other, chain):
                 chain = other
-        location = chain.open_location(signed)
+        try:
+            location = chain.open_location(signed)
+        except Refused as refusal:
+            # A record of a channel that does not live here may hold for all that is known here (ID-21, SIGN-3).
+            elsewhere = refusal.word == "bad-location" and channel_of(signed) != self.channel
+            raise Refused("unknown-location", "a channel that does not live here") if elsewhere else refusal from None
         need(location.site_id == site and not location.deleted, "another hub's record", "unknown-location")
         return location
 
@@ -97,29 +105,43 @@ class Hubs:
             self.store.run(f"DELETE FROM {table} WHERE site = ?", site)
 
     def take_packet(self, body, sender):
-        """A `locations` packet: records that do not hold are passed over."""
+        """A `locations` packet that came: what does not hold in it refuses all of it (ID-8, ID-25, ID-36)."""
         with self.store.change():
-            self.take_rotations(body.get("rotations") or [], sender)
-            chain = self.chain()
-            for signed in body["records"]:
+            same = self.take_rotations(body.get("rotations") or [], sender)
+            for signed, take in self.statements(body):
                 try:
-                    self.take(chain.open_location(signed))
+                    take(signed)
                 except Refused:
-                    continue
-            for signed in body.get("notices") or []:
-                try:
-                    self.take_notice(chain.open_notice(signed), signed)
-                except Refused:
-                    continue
+                    if same:
+                        raise
+
+    def take_answer(self, body, sender):
+        """A `locations` packet that answers one of ours: what does not hold in it is passed over."""
+        with self.store.change():
+            try:
+                self.take_rotations(body.get("rotations") or [], sender)
+            except Refused:
+                return
+            for signed, take in self.statements(body):
+                with contextlib.suppress(Refused):
+                    take(signed)
+
+    def statements(self, body):
+        chain = self.chain()
+        for signed in body["records"]:
+            yield signed, lambda signed: self.take(chain.open_location(signed))
+        for signed in body.get("notices") or []:
+            yield signed, lambda signed: self.take_notice(chain.open_notice(signed), signed)
 
     def take_rotations(self, signed, sender):
-        try:
-            other = Chain(self.channel, self.first, [Rotation(one, self.channel) for one in signed])
-        except Refused:
-            return
+        """ID-25 to ID-30; whether the sender goes by the same chain as this clone does from now on."""
+        other = Chain(self.channel, self.first, [Rotation(one, self.channel) for one in signed])
         chain = self.chain()
-        if chain.standing(other) not in ("longer", "counts") or not (self.listed(sender) or self.may_rotate(other, chain)):
-            return
+        standing = chain.standing(other)
+        if standing in ("same", "shorter"):
+            return True
+        if standing == "rival" or not (self.listed(sender) or self.may_rotate(other, chain)):
+            return False
         self.store.run("DELETE FROM rotations")
         for rotation in other.rotations:
             self.store.run("INSERT INTO rotations VALUES (?, ?)", rotation.number, pack(rotation.signed))
@@ -129,6 +151,7 @@ class Hubs:
             except Refused:  # put out (ID-28)
                 self.store.run("UPDATE hubs SET deleted = 1 WHERE site = ?", row["site"])
                 self.forget(row["site"])
+        return True
 
     def take_notice(self, new, signed):
         if notice_replaces(new, self.notice(new["site"])):
@@ -160,6 +183,14 @@ class Hubs:
             site, document["url"], document["site_key"],
         )  # fmt: skip
         return site
+
+
+def channel_of(signed):
+    """The channel that a record names, whoever has signed it."""
+    try:
+        return unpack_map(signed["record"]).get("channel")
+    except Refused:
+        return None
 
 
 def own_site_id(url, site_key):

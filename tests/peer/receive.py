@@ -3,7 +3,8 @@
 Owns the memory of packet ids. Invariant: the effects of a packet and the memory of its answer are one transaction.
 """
 
-import msgpack
+import base64
+import binascii
 
 from calls import PACKET_TYPE
 from packets import SIGNED_INTRODUCTION, check_dates, check_fields, open_packet
@@ -148,16 +149,11 @@ class Receiver:
 
 
 def packet_of(authorization):
-    import base64
-    import binascii
-
+    """The packet in an `Authorization` header (STREAM-1)."""
     word, _, packet = (authorization or "").partition(" ")
-    need(word == "Zot" and packet and "=" not in packet, "no packet", "malformed")
+    need(word == "Zot", "no packet", "unknown-location")
+    need(packet and "=" not in packet, "no packet", "malformed")
     try:
         return base64.b64decode(packet + "=" * (-len(packet) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise Refused("malformed", "no base64url") from None
-
-
-def packed(value):
-    return msgpack.packb(value)

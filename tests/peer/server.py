@@ -27,10 +27,10 @@ def serve(clone, listen):
         timeout = 60
 
         def do_POST(self):
-            length = self.headers.get("Content-Length")
+            length = self.headers.get("Content-Length", "0")
             if self.path != "/zot":
                 return self.give(404, "text/plain", b"packets go to /zot\n", close=True)
-            if length is None or not length.isdigit():
+            if not length.isdigit() or "Transfer-Encoding" in self.headers:
                 return self.give(411, "text/plain", b"a length is needed\n", close=True)
             if self.headers.get("Content-Type") != PACKET_TYPE:
                 return self.give(*hint(Refused("malformed", "another content type")), close=True)

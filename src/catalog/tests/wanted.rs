@@ -246,9 +246,10 @@ async fn numbers_are_not_given_twice() {
     assert_eq!(content(&hub, second).await.present_seq, Some(2));
 }
 
-/// FETCH-28: only bytes of this channel that are here are served, superseded ones too, in the order asked.
+/// FETCH-28 to FETCH-30: contents of this channel are told in the order asked, superseded ones too, and whether they
+/// are held.
 #[tokio::test]
-async fn only_held_bytes_of_the_channel_are_served() {
+async fn contents_of_the_channel_are_told_with_what_is_held() {
     let hub = Fixture::create().await;
     let wants = [want("f1", 1, 10), want("f2", 2, 20), want("f3", 3, 30)];
     let ids: Vec<_> = hub.announce(&wants).await.iter().map(|w| w.id).collect();
@@ -264,10 +265,10 @@ async fn only_held_bytes_of_the_channel_are_served() {
         name("f1", Role::File, digest(1)),
     ];
     let served = hub.serve_lookup(hub.alice, &names).await.expect("read");
-    let about = |n: usize| served[n].as_ref().map(|s| (s.root, s.size, s.state));
-    assert_eq!(about(0), None);
-    assert_eq!(about(1), Some((digest(2), 20, DataState::Superseded)));
-    assert_eq!(about(2), Some((digest(1), 10, DataState::Present)));
+    let about = |n: usize| served[n].as_ref().map(|s| (s.root, s.size, s.state, s.held));
+    assert_eq!(about(0), Some((digest(3), 30, DataState::Superseded, false)));
+    assert_eq!(about(1), Some((digest(2), 20, DataState::Superseded, true)));
+    assert_eq!(about(2), Some((digest(1), 10, DataState::Present, true)));
     assert_eq!((about(3), about(4)), (None, None));
     assert_eq!(about(5), about(2));
     let foreign = hub.serve_lookup(hub.bob, &names).await.expect("read");

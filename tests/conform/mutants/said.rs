@@ -262,7 +262,7 @@ fn frames() -> Vec<Mutant> {
         ),
         mutant(
             "sends frames beyond their limit",
-            &["chunks.one", "chunks.all", "resume.exact-budget"],
+            &["chunks.one", "chunks.all", "chunks.items", "resume.exact-budget"],
             |_, _, response| {
                 Front::edit_frames(response, |frames| {
                     let [Value::List(first), Value::List(second), ..] = frames.as_slice() else {
@@ -399,7 +399,7 @@ fn catalogs() -> Vec<Mutant> {
         }),
         mutant(
             "adds leaves up in another way",
-            &["audit.sums", "audit.divided"],
+            &["audit.sums", "audit.divided", "audit.equal"],
             |front, _, response| {
                 front.edit_answer(response, |body, _| {
                     let digest = body.bin("ranges.0.digest").map(<[u8]>::to_vec);

@@ -4,7 +4,7 @@
 //! (`entry`).
 //! Invariant: nothing is answered that was not recorded first.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,7 @@ struct Inner {
     site: String,
     replica: [u8; 8],
     serial: AtomicU64,
+    left: AtomicBool,
     inbox: Mutex<Vec<Arc<Incoming>>>,
     news: Notify,
     shelf: Mutex<Vec<Arc<Content>>>,
@@ -105,6 +106,7 @@ impl Actor {
             url,
             replica: random(),
             serial: AtomicU64::new(now()),
+            left: AtomicBool::new(false),
             inbox: Mutex::default(),
             news: Notify::new(),
             shelf: Mutex::default(),
@@ -170,9 +172,15 @@ impl Actor {
             ("site_key", self.key().public().pem().into()),
             ("replica", self.replica().into()),
             ("primary", false.into()),
-            ("deleted", false.into()),
+            ("deleted", self.0.left.load(Ordering::Relaxed).into()),
             ("serial", serial.into()),
         ])
+    }
+
+    /// The channel lives here from now on, or has left: what the desk says as well, when it is asked.
+    pub fn lives(&self, lives: bool) -> &Self {
+        self.0.left.store(!lives, Ordering::Relaxed);
+        self
     }
 
     /// A record signed by the channel and by this hub (ID-7).

@@ -149,7 +149,7 @@ impl World {
 
     /// Introduces a hub, lets it be challenged, and waits until it is listed.
     pub async fn list(&self, actor: &Actor) -> Outcome {
-        let place = actor.state(&actor.place());
+        let place = actor.state(&actor.lives(true).place());
         let body = actor.packet("locations", [("records", list([place.clone()]))]);
         let reply = actor.introduce(&body, &place).await?;
         Want::Packet("locations").check(&reply)?;
@@ -314,7 +314,7 @@ impl Patience {
 
 /// A hub of ours states that the channel has left it.
 async fn leave(actor: &Actor) -> Result<(), String> {
-    let gone = actor.state(&actor.place().with("deleted", true));
+    let gone = actor.state(&actor.lives(false).place());
     let body = actor.packet("locations", [("records", list([gone]))]);
     // A hub that was never listed is refused, which is as good.
     actor.ask(&body).await.map(drop)

@@ -2,11 +2,15 @@
 //!
 //! Spec: FETCH-8, FETCH-11, FETCH-13 to FETCH-15, FETCH-17, FETCH-24 to FETCH-30, FILE-2.
 
+use std::sync::Arc;
+
 use zotferry_protocol::refusal::Code;
 
 use super::Odd;
 use super::manifest::absent;
 use crate::case::{Case, Miss, Outcome, Want, need};
+use crate::content::Content;
+use crate::entry::{Entry, name};
 use crate::keys::random;
 use crate::wire::{Answer, Reply, Value, list, map, read_first};
 use crate::world::{Book, World};
@@ -18,7 +22,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(refused_items());
     cases.extend(bad().into_iter().map(Case::from));
     cases.extend(beyond());
-    cases.extend([no_encoding(), at_once(), used_twice()]);
+    cases.extend([gone(), no_encoding(), at_once(), used_twice()]);
     cases
 }
 
@@ -273,7 +277,7 @@ fn refused_items() -> Vec<Case> {
     let all: [(&str, &str, &str, Change); 3] = [
         (
             "chunks.unknown-resource",
-            "FETCH-28 FETCH-17 FETCH-13",
+            "FETCH-28 FETCH-17 FETCH-13 REF-1",
             "An item of a resource that nobody knows, between two good ones.",
             |item| item.with("resource", "no-such-resource"),
         ),
@@ -316,6 +320,25 @@ fn refused_items() -> Vec<Case> {
         },
     ));
     cases
+}
+
+fn gone() -> Case {
+    Case::server(
+        "chunks.gone",
+        "FETCH-29 FETCH-17",
+        "An item of a content that was announced, never came, and was superseded, between two good ones.",
+        "one refusal frame with 41 gone at its place; the others' bytes; `done`",
+        |world| async move {
+            let me = world.me();
+            // On no shelf: nobody can give it to the hub.
+            let (old, new) = (Content::noise(900), Arc::new(Content::noise(901)));
+            let first = Entry::file(me, &name("gone"), &old);
+            world.sync(me, vec![first.operation("put")]).await?;
+            world.give(me, &first.replaced(me, &new), &new).await?;
+            let book = Book { entry: first, content: Arc::new(old) };
+            beside(&world, book.chunks(0, 1), 41).await
+        },
+    )
 }
 
 async fn beside(world: &World, item: Value, code: u64) -> Outcome {

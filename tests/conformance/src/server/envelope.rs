@@ -140,6 +140,12 @@ fn fields() -> Vec<Spoilt> {
             HINT,
             |me, body| me.seal(body).with("key", format!("+{}", &me.site()[1..])).bytes(),
         ),
+        field("envelope.body-as-text", "A body of ASCII characters, as text.", |me, body| {
+            me.seal(body).with("body", "a body").bytes()
+        }),
+        field("envelope.algorithm-as-bytes", "The algorithm as a byte string.", |me, body| {
+            me.seal(body).with("alg", b"rsa-sha256".to_vec()).bytes()
+        }),
         field("envelope.field-twice", "An envelope that has `v` twice.", |me, body| {
             let mut envelope = me.seal(body);
             envelope.add("v", 1u64).bytes()

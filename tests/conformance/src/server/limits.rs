@@ -124,6 +124,9 @@ fn values() -> Vec<Odd> {
         odd("limits.resource-as-bytes", "PKT-9 PKT-7", "A resource id as byte string.", |me| {
             chunks(me, vec![item().with("resource", vec![b'r'])])
         }),
+        odd("limits.root-as-text", "PKT-9 PKT-7", "A root as text.", |me| {
+            chunks(me, vec![item().with("root", "r".repeat(32))])
+        }),
         odd("limits.chunk-of-33-bits", "PKT-7", "A chunk number of 33 bits.", |me| {
             chunks(me, vec![item().with("ranges.0.first", 1u64 << 32)])
         }),

@@ -126,7 +126,7 @@ fn gone() -> Case {
         NOT_A_CLONE.sentence() + " to each",
         |world| async move {
             let second = world.second().await?;
-            LOCATIONS.check(&state(&second, &second.place().with("deleted", true)).await?)?;
+            LOCATIONS.check(&state(&second, &second.lives(false).place()).await?)?;
             NOT_A_CLONE.check(&second.ask(&report(&second)).await?)?;
             let none = second.packet("locations", [("records", list(Vec::<Value>::new()))]);
             NOT_A_CLONE.check(&second.ask(&none).await?)?;
@@ -147,7 +147,7 @@ fn gone_capability() -> Case {
             let body = second.packet("chunk-request", [("items", list([book.chunks(0, 1)]))]);
             let envelope = second.seal(&body);
             Want::Frames.check(&second.send(&body, &envelope).await?)?;
-            LOCATIONS.check(&state(&second, &second.place().with("deleted", true)).await?)?;
+            LOCATIONS.check(&state(&second, &second.lives(false).place()).await?)?;
             NOT_A_CLONE.check(&second.send(&body, &envelope).await?)
         },
     )
@@ -161,7 +161,7 @@ fn comes_back() -> Case {
         "30 not-a-clone for the deleted record; with the other it is answered, challenged and listed again",
         |world| async move {
             let second = world.second().await?;
-            let gone = second.place().with("deleted", true);
+            let gone = second.lives(false).place();
             LOCATIONS.check(&state(&second, &gone).await?)?;
             let none = second.packet("locations", [("records", list(Vec::<Value>::new()))]);
             NOT_A_CLONE.check(&second.introduce(&none, &second.state(&gone)).await?)?;
@@ -257,7 +257,7 @@ fn told_nothing() -> Case {
         "another clone is told; nothing is sent to the one that left",
         |world| async move {
             let (left, stays) = (world.second().await?, world.second().await?);
-            LOCATIONS.check(&state(&left, &left.place().with("deleted", true)).await?)?;
+            LOCATIONS.check(&state(&left, &left.lives(false).place()).await?)?;
             let before = left.inbox().len();
             let content = Arc::new(Content::noise(2_000));
             let entry = Entry::file(world.me(), &name("told"), &content);

@@ -8,6 +8,7 @@ mod clone_sync;
 mod envelope;
 mod freshness;
 mod identity;
+mod items;
 mod limits;
 mod locations;
 mod manifest;
@@ -39,6 +40,7 @@ pub fn cases() -> Vec<Case> {
         clone_sync::cases(),
         operations::cases(),
         versions::cases(),
+        items::cases(),
         replay::cases(),
         manifest::cases(),
         chunks::cases(),

@@ -62,7 +62,8 @@ fn called(me: &Actor, name: &str) -> Value {
 }
 
 fn names() -> Vec<Row> {
-    let bad = |id, sentence, make: Make| (id, "SYNC-6 SYNC-15", sentence, Code::BadName, make);
+    let bad =
+        |id, sentence, make: Make| (id, "SYNC-6 SYNC-15 REF-1", sentence, Code::BadName, make);
     vec![
         bad("operations.name-empty", "A file without a name.", |me| called(me, "")),
         bad("operations.name-dot", "A file called `.`.", |me| called(me, ".")),
@@ -342,7 +343,7 @@ fn items() -> Vec<Row> {
 }
 
 /// A photo row of an entry.
-fn photo(entry: &Entry, scale: u64) -> Value {
+pub(super) fn photo(entry: &Entry, scale: u64) -> Value {
     map([
         ("resource_id", entry.hash().into()),
         ("imgscale", scale.into()),

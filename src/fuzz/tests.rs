@@ -41,7 +41,7 @@ fn texts(value: &Value, fields: &[&str], found: &mut Vec<String>) {
             for (name, value) in map {
                 match value {
                     Value::String(text) if fields.contains(&name.as_str()) => {
-                        found.push(text.clone())
+                        found.push(text.clone());
                     }
                     value => texts(value, fields, found),
                 }

@@ -19,3 +19,4 @@ trap clean_up EXIT
 
 "$python" "$here/vectors.py"
 "$python" "$here/scenario.py" "$zotferry" "$work"
+"$python" "$here/mutants.py" "$zotferry" "$work"

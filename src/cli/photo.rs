@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use zotferry::local::client::Client;
 use zotferry::local::{self, PhotoScale, PhotoUse, SetPhoto, ShowPhotos};
 use zotferry::text::visible;
+use zotferry_protocol::photo::Crop;
 
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
@@ -31,7 +32,7 @@ pub(crate) struct Set {
     path: String,
     /// What it shows of the image, in pixels from the left upper corner; without, as much as fits of its middle.
     #[arg(long, value_name = "X,Y,W,H")]
-    crop: Option<String>,
+    crop: Option<Crop>,
     /// PATH is a file of this machine, to be put into `/Profile Photos` or `/Cover Photos` first.
     #[arg(long)]
     put: bool,
@@ -74,7 +75,7 @@ impl Set {
         } else {
             self.path
         };
-        let (channel, crop) = (self.channel, self.crop);
+        let (channel, crop) = (self.channel, self.crop.map(|crop| crop.to_string()));
         let question = SetPhoto { channel, path: path.clone(), usage, crop };
         let set = client.ask(&question).await?;
         let (path, crop) = (visible(&path), set.crop);

@@ -109,3 +109,16 @@ fn a_folder_is_opened_with_all_in_it() {
     run(4, &["/nothing", "--public", "-R"]);
     assert!(run(1, &["/tree/one", "--public", "-R"]).err.contains("is no folder"));
 }
+
+/// What is no rectangle is a mistake in the command, and nothing was put before it is found.
+#[test]
+fn a_crop_is_four_numbers() {
+    let home = home();
+    for crop in ["1,2,3", "1,2,3,x", "1,2,0,4"] {
+        let told = home.run(
+            2,
+            &["--dir", "a", "photo", "profile", "alice", "me.jpg", "--put", "--crop", crop],
+        );
+        assert!(told.err.contains("--crop"), "{}", told.err);
+    }
+}

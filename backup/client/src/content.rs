@@ -67,7 +67,7 @@ impl Sending {
             file.metadata().is_ok_and(|about| about.len() == content.size)
                 && Reading::hashed(&file, &content).is_ok_and(|found| found.is_some())
         };
-        Ok(tokio::task::spawn_blocking(looking).await.map_err(own)?)
+        tokio::task::spawn_blocking(looking).await.map_err(own)
     }
 
     /// The digests of a content of many chunks, page by page.

@@ -69,6 +69,10 @@ impl Response {
 
     /// With a header more, or another value for one that is there.
     #[must_use]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "numbers, texts and arguments of a format alike"
+    )]
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.headers.retain(|(found, _)| found != name);
         self.headers.push((name.to_owned(), value.to_string()));

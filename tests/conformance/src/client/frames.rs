@@ -59,7 +59,7 @@ const LIES: [(&str, &str, &str, Lie); 13] = [
         [&[frame(0, 0, FRAME as u64, b"")], &honest[1..]].concat()
     }),
     ("too-large", "FETCH-12 FETCH-11", "The second frame has 262,145 bytes.", |_, bytes| {
-        let wide = [&bytes[FRAME..], &bytes[..]].concat();
+        let wide = [&bytes[FRAME..], bytes].concat();
         vec![frame(0, 0, FRAME as u64, &wide[..=FRAME]), end("done")]
     }),
     ("beyond", "FETCH-12", "The second frame reaches beyond 16 MiB.", |_, bytes| {

@@ -329,7 +329,7 @@ fn spoilt() -> Vec<Case> {
             },
         ),
         ("clone-sync.row-no-map", "SYNC-18 PKT-7", "A row that is no map.", |entry| {
-            entry.row = list([1u64])
+            entry.row = list([1u64]);
         }),
         ("clone-sync.row-field-twice", "SYNC-18", "A row that has `filename` twice.", |entry| {
             entry.row.add("filename", "another");

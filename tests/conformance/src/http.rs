@@ -69,10 +69,7 @@ impl Response {
 
     /// With a header more, or another value for one that is there.
     #[must_use]
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "numbers, texts and arguments of a format alike"
-    )]
+    #[allow(clippy::needless_pass_by_value, reason = "numbers and texts are made in the call")]
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.headers.retain(|(found, _)| found != name);
         self.headers.push((name.to_owned(), value.to_string()));

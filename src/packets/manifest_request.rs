@@ -103,6 +103,7 @@ pub(super) async fn served(
 ) -> Result<Vec<Result<Served, Refusal>>, Refusal> {
     let found = hub.catalog.serve_lookup(channel, names).await.map_err(|e| unavailable(&e))?;
     let verdict = |found: Option<Served>| {
+        // FETCH-28: no content of this channel.
         let served = found.ok_or(Code::UnknownResource)?;
         match (served.state, served.held) {
             (DataState::Present | DataState::Superseded, true) => Ok(served),

@@ -19,6 +19,7 @@ import sys
 import time
 import urllib.parse
 
+from broken import MUTANTS, break_it
 from clone import Clone, init, load_key
 from edits import view
 from server import serve
@@ -26,6 +27,8 @@ from server import serve
 
 def run(arguments):
     clone = Clone(arguments.dir, log=sys.stderr)
+    if arguments.broken:
+        break_it(clone, arguments.broken)
     listen = arguments.listen or urllib.parse.urlsplit(clone.url).netloc
     clone.begin()
     server = serve(clone, listen)
@@ -142,6 +145,7 @@ def main():
             command.add_argument(argument)
         if name == "run":
             command.add_argument("--listen")
+            command.add_argument("--broken", choices=MUTANTS, help="a rule that this peer forgets")
         if name == "init":
             for option in ("--url", "--key", "--guid"):
                 command.add_argument(option, required=True)

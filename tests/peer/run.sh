@@ -18,4 +18,11 @@ clean_up() {
 trap clean_up EXIT
 
 "$python" "$here/vectors.py"
-"$python" "$here/scenario.py" "$zotferry" "$work"
+# Both wait more than they work.
+"$python" "$here/mutants.py" "$zotferry" "$work" >"$work/mutants.log" 2>&1 &
+mutants=$!
+status=0
+"$python" "$here/scenario.py" "$zotferry" "$work" || status=$?
+wait "$mutants" || status=$?
+cat "$work/mutants.log"
+exit "$status"

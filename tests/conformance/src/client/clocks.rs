@@ -8,7 +8,8 @@ use crate::actor::{Actor, Packet};
 use crate::case::{Case, Outcome, need};
 use crate::desk::refuse;
 use crate::http::{Response, Step};
-use crate::keys::now;
+use crate::keys::{new_id, now};
+use crate::wire::Value;
 use crate::world::World;
 
 const HOUR: u64 = 3_600_000;
@@ -17,87 +18,88 @@ const HOUR: u64 = 3_600_000;
 type Instead = fn(&World, &Actor, &Packet) -> Response;
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![
-        clock(
-            "clocks.believed",
-            "SIGN-16 SIGN-10",
-            "The first request is refused with a signed `stale` and a clock that is an hour ahead.",
-            "the next request is signed under a new id, dated an hour ahead within 5 minutes",
-            |_, origin, packet| stale(origin, packet, HOUR),
-            true,
-        )
-        .should(),
-        clock(
-            "clocks.more-than-a-day",
-            "SIGN-10",
-            "The first request is refused with a signed `stale` and a clock that is two days ahead.",
-            NOT_MOVED,
-            |_, origin, packet| stale(origin, packet, 48 * HOUR),
-            false,
-        ),
-        clock(
-            "clocks.unsigned",
-            "SIGN-10 REF-5",
-            "The first request is answered with the unsigned hint `22 stale`, and a `Date` an hour ahead.",
-            NOT_MOVED,
-            |_, _, _| {
-                Response::new(401, "text/plain", "22 stale: the dates\n")
-                    .with("date", "Fri, 01 Jan 2038 00:00:00 GMT")
-            },
-            false,
-        ),
-        clock(
-            "clocks.of-another-hub",
-            "SIGN-10 SIGN-11",
-            "The first request is refused with a `stale` that another hub has signed, its clock an hour ahead.",
-            NOT_MOVED,
-            |world, origin, packet| {
-                let refused = stale(origin, packet, HOUR);
-                let Ok((_, body, _)) = crate::wire::open(&refused.body()) else { return refused };
-                let body = body.with("from.hub", world.me().site());
-                let bytes = world.me().seal(&body).bytes();
-                Response { steps: vec![Step::Bytes(bytes)], ..refused }
-            },
-            false,
-        ),
-        clock(
-            "clocks.of-another-answer",
-            "SIGN-10 SIGN-11",
-            "The first request is refused with a signed `stale` that answers another packet, its clock an hour ahead.",
-            NOT_MOVED,
-            |_, origin, packet| {
-                let refused = stale(origin, packet, HOUR);
-                let Ok((_, body, _)) = crate::wire::open(&refused.body()) else { return refused };
-                let body = body.with("answers", crate::keys::new_id());
-                Response { steps: vec![Step::Bytes(origin.seal(&body).bytes())], ..refused }
-            },
-            false,
-        ),
-        clock(
-            "clocks.of-another-refusal",
-            "SIGN-10",
-            "The first request is refused with a signed `unavailable`, its clock an hour ahead.",
-            NOT_MOVED,
-            |_, origin, packet| {
-                let refused = stale(origin, packet, HOUR);
-                let Ok((_, body, _)) = crate::wire::open(&refused.body()) else { return refused };
-                let body = body.with("code", u64::from(Code::Unavailable.number()));
-                let steps = vec![Step::Bytes(origin.seal(&body).bytes())];
-                Response { status: 503, steps, ..refused }
-            },
-            false,
-        ),
-    ]
+    let believed = clock(
+        "clocks.believed",
+        "SIGN-16 SIGN-10",
+        "The first request is refused with a signed `stale` and a clock that is an hour ahead.",
+        "the next request is signed under a new id, dated an hour ahead within 5 minutes",
+        |_, origin, packet| stale(origin, packet, HOUR),
+        true,
+    );
+    let not_moved = |&(what, requirements, sentence, instead): &Row| {
+        clock(&format!("clocks.{what}"), requirements, sentence, NOT_MOVED, instead, false)
+    };
+    let mut cases = vec![believed.should()];
+    cases.extend(LIES.iter().map(not_moved));
+    cases
+}
+
+type Row = (&'static str, &'static str, &'static str, Instead);
+
+/// Clocks that are not to be believed.
+const LIES: [Row; 5] = [
+    (
+        "more-than-a-day",
+        "SIGN-10",
+        "The first request is refused with a signed `stale` and a clock that is two days ahead.",
+        |_, origin, packet| stale(origin, packet, 48 * HOUR),
+    ),
+    (
+        "unsigned",
+        "SIGN-10 REF-5",
+        "The first request is answered with the unsigned hint `22 stale`, and a `Date` years ahead.",
+        |_, _, _| {
+            let hint = Response::new(401, "text/plain", "22 stale: the dates\n");
+            hint.with("date", "Fri, 01 Jan 2038 00:00:00 GMT")
+        },
+    ),
+    (
+        "of-another-hub",
+        "SIGN-10 SIGN-11",
+        "The first request is refused with a `stale` that another hub has signed, its clock an hour ahead.",
+        |world, origin, packet| {
+            let me = world.me();
+            changed(me, stale(origin, packet, HOUR), |body| put(body, "from.hub", me.site()))
+        },
+    ),
+    (
+        "of-another-answer",
+        "SIGN-10 SIGN-11",
+        "The first request is refused with a signed `stale` that answers another packet, its clock an hour ahead.",
+        |_, origin, packet| {
+            changed(origin, stale(origin, packet, HOUR), |body| put(body, "answers", new_id()))
+        },
+    ),
+    (
+        "of-another-refusal",
+        "SIGN-10",
+        "The first request is refused with a signed `unavailable`, its clock an hour ahead.",
+        |_, origin, packet| {
+            let code = u64::from(Code::Unavailable.number());
+            let refused =
+                changed(origin, stale(origin, packet, HOUR), |body| put(body, "code", code));
+            Response { status: 503, ..refused }
+        },
+    ),
+];
+
+fn put(body: &mut Value, field: &str, value: impl Into<Value>) {
+    body.set(field, value);
+}
+
+/// A refusal with its body changed, signed by a hub of ours.
+fn changed(signer: &Actor, refused: Response, change: impl Fn(&mut Value)) -> Response {
+    let Ok((_, mut body, _)) = crate::wire::open(&refused.body()) else { return refused };
+    change(&mut body);
+    let steps = vec![Step::Bytes(signer.seal(&body).bytes())];
+    Response { steps, ..refused }
 }
 
 const NOT_MOVED: &str =
     "the clock is not believed: the next request is dated as the first was, and the file arrives";
 
 fn stale(origin: &Actor, packet: &Packet, by: u64) -> Response {
-    let refused = refuse(origin, packet, Code::Stale);
-    let Ok((_, body, _)) = crate::wire::open(&refused.body()) else { return refused };
-    let body = body.with("clock", now() + by);
-    Response { steps: vec![Step::Bytes(origin.seal(&body).bytes())], ..refused }
+    changed(origin, refuse(origin, packet, Code::Stale), |body| put(body, "clock", now() + by))
 }
 
 fn clock(

@@ -111,6 +111,11 @@ fn at_most_the_unfinished(origin: &Actor, given: &Given) -> Outcome {
         .collect();
     ids.sort();
     ids.dedup();
+    let again = given.twice_to_one_request();
+    need(
+        again == 0,
+        format_args!("{again} bytes were asked for again by the request that had brought them"),
+    )?;
     let most = (ids.len() - 1) * MIB;
     let twice = given.twice();
     need(

@@ -185,7 +185,10 @@ fn payload(mut rest: &[u8], found: &mut Vec<u8>) -> Option<()> {
 
 /// Frames that were given, byte by byte, whoever asked for them how often.
 #[derive(Clone, Default)]
-pub(super) struct Given(Arc<Mutex<Vec<(u64, usize, usize)>>>);
+pub(super) struct Given(Arc<Mutex<Vec<Piece>>>);
+
+/// Id of the request, number of the chunk, offset, length.
+type Piece = (Vec<u8>, u64, usize, usize);
 
 impl Given {
     /// The desk's frames up to so many bytes of payload, noted, and whether that is all that was asked for.
@@ -211,7 +214,7 @@ impl Given {
             let taken = bytes.len().min(room);
             room -= taken;
             let number = |place: &str| value.uint(place).unwrap_or(0);
-            self.note(number("1"), number("2"), taken);
+            self.note(packet, number("1"), number("2"), taken);
             out.push(desk::frame(number("0"), number("1"), number("2"), &bytes[..taken]));
             if taken < bytes.len() {
                 return (out, false);
@@ -220,30 +223,45 @@ impl Given {
         (out, true)
     }
 
-    fn note(&self, chunk: u64, offset: u64, len: usize) {
+    fn note(&self, packet: &Packet, chunk: u64, offset: u64, len: usize) {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let id = packet.body.bin("id").unwrap_or_default().to_vec();
         let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        given.push((chunk, offset, len));
+        given.push((id, chunk, offset, len));
     }
 
     /// How many bytes were given more than once.
     pub(super) fn twice(&self) -> usize {
-        let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        given.sort_unstable();
-        let (mut twice, mut place, mut end) = (0, u64::MAX, 0usize);
-        for (chunk, offset, len) in given {
-            if chunk != place {
-                (place, end) = (chunk, 0);
-            }
-            twice += end.saturating_sub(offset).min(len);
-            end = end.max(offset + len);
-        }
-        twice
+        let anyhow = |(_, chunk, offset, len): Piece| (Vec::new(), chunk, offset, len);
+        overlap(self.pieces().into_iter().map(anyhow).collect())
+    }
+
+    /// How many bytes were given more than once to one and the same request.
+    pub(super) fn twice_to_one_request(&self) -> usize {
+        overlap(self.pieces())
+    }
+
+    fn pieces(&self) -> Vec<Piece> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many bytes were given, those that were given twice counted twice.
     pub(super) fn total(&self) -> usize {
-        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        given.iter().map(|(_, _, len)| len).sum()
+        self.pieces().iter().map(|(.., len)| len).sum()
     }
+}
+
+/// How many bytes of one request's chunk stand in more than one piece.
+fn overlap(mut pieces: Vec<Piece>) -> usize {
+    pieces.sort_unstable();
+    let (mut twice, mut place, mut end) = (0, None, 0usize);
+    for (id, chunk, offset, len) in pieces {
+        let here = Some((id, chunk));
+        if here != place {
+            (place, end) = (here, 0);
+        }
+        twice += end.saturating_sub(offset).min(len);
+        end = end.max(offset + len);
+    }
+    twice
 }

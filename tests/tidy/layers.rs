@@ -106,7 +106,7 @@ fn private_keys_are_used_in_one_place() {
         "Pkcs1v15Encrypt",
     ];
     let mut wrong = Vec::new();
-    for source in sources(&["src", "backup/src", "protocol/src"]) {
+    for source in sources(&["src", "backup/src", "backup/client", "protocol/src"]) {
         let uses = |line: &Line<'_>| {
             !line.is_test && private.iter().any(|name| line.code().contains(name))
         };
@@ -149,6 +149,21 @@ fn the_rules_of_the_wire_touch_no_clock_disk_or_socket() {
         wrong.extend(source.lines().filter(outside).map(|line| line.shown()));
     }
     none("time and effects are passed in and out", &wrong);
+}
+
+/// What reads, verifies and restores a backup runs on any system.
+#[test]
+fn backups_are_for_every_system() {
+    let mut wrong = Vec::new();
+    for source in sources(&["backup/src", "backup/client"]) {
+        let some = |line: &Line<'_>| {
+            let names = ["std::os::", "rustix", "cfg(unix)", "target_os", "zotferry::"];
+            names.iter().any(|name| line.code().contains(name))
+        };
+        let edge = source.path == "backup/src/platform.rs";
+        wrong.extend(source.lines().filter(|line| some(line) && !edge).map(|line| line.shown()));
+    }
+    none("what only some systems have is in backup/src/platform.rs", &wrong);
 }
 
 #[test]

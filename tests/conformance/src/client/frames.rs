@@ -1,5 +1,7 @@
 //! Answers to a `chunk-request` whose frames are not what they should be; what came before is kept.
 
+use std::sync::{Arc, OnceLock};
+
 use zotferry_protocol::refusal::Code;
 
 use super::tools::{Turn, by_chunks, chunks, file, frames, holds, noise};
@@ -191,23 +193,19 @@ fn refused_item() -> Case {
     Case::client(
         "frames.refused-item",
         "FETCH-17 FETCH-20 FETCH-54",
-        "Of three small files one is refused with `not-here` at its place, until the others are there.",
+        "Of three small files the one that is asked for first is refused with `not-here`, until the others are there.",
         "the others arrive unharmed; the refused one is asked for again later, and arrives",
         |world| async move {
             let origin = world.second().await?;
             let files: Vec<_> = (0..3).map(|_| noise(&origin, "of three", 4_000)).collect();
-            let (refused, open) = (files[1].1.root, Turn::default());
-            let closed = open.clone();
+            let (refused, open) = (Arc::new(OnceLock::new()), Turn::default());
+            let (chosen, closed) = (Arc::clone(&refused), open.clone());
             by_chunks(&origin, move |_, origin, incoming, packet| {
-                if closed.count() > 0 {
-                    return None;
-                }
-                Some(frames(&without(
-                    origin,
-                    frames_of(origin, incoming, packet),
-                    packet.body.list("items"),
-                    refused,
-                )))
+                let items = packet.body.list("items");
+                let first = items.first()?.bin("root")?.to_vec();
+                let root = chosen.get_or_init(|| first);
+                let honest = frames_of(origin, incoming, packet);
+                (closed.count() == 0).then(|| frames(&without(honest, items, root)))
             });
             for (_, content) in &files {
                 origin.serve(content);
@@ -215,8 +213,14 @@ fn refused_item() -> Case {
             world
                 .sync(&origin, files.iter().map(|(entry, _)| entry.operation("put")).collect())
                 .await?;
-            for (entry, content) in [&files[0], &files[2]] {
-                world.present(&origin, entry, content).await?;
+            let mut patience = world.patience("the hub asks for the first of the files");
+            while refused.get().is_none() {
+                patience.next().await?;
+            }
+            for (entry, content) in &files {
+                if refused.get().is_some_and(|root| root[..] != content.root[..]) {
+                    world.present(&origin, entry, content).await?;
+                }
             }
             open.next();
             all_there(&world, &origin, &files).await
@@ -237,8 +241,8 @@ async fn all_there(
 }
 
 /// Frames with those of one content replaced by a refusal.
-fn without(_: &Actor, honest: Vec<Vec<u8>>, items: &[Value], root: [u8; 32]) -> Vec<Vec<u8>> {
-    let number = items.iter().position(|item| item.bin("root") == Some(&root));
+fn without(honest: Vec<Vec<u8>>, items: &[Value], root: &[u8]) -> Vec<Vec<u8>> {
+    let number = items.iter().position(|item| item.bin("root") == Some(root));
     let Some(number) = number.and_then(|number| u64::try_from(number).ok()) else { return honest };
     let (mut out, mut told) = (Vec::new(), false);
     for one in honest {

@@ -5,7 +5,7 @@
 use serde_bytes::ByteBuf;
 use zotferry_protocol::codec;
 use zotferry_protocol::ids::{Millis, OpId};
-use zotferry_protocol::packets::{AttachEntry, AttachRow, Data, Op, Operation};
+use zotferry_protocol::packets::{AttachEntry, AttachRow, Data, Op, Operation, without_local};
 use zotferry_protocol::version::Version;
 
 use crate::catalog::{Attach, OutboxEntry, VersionBytes};
@@ -32,9 +32,13 @@ fn codec_list(bytes: &[u8]) -> Result<Vec<ByteBuf>, String> {
     codec::decode_owned(bytes).map_err(|e| format!("rows in the catalog: {e}"))
 }
 
-/// The same the other way.
+/// The same the other way. PHOTO-3: without what means something at the sender only.
 pub(super) fn kept_list(rows: &[ByteBuf]) -> Vec<u8> {
-    if rows.is_empty() { Vec::new() } else { codec::encode(&rows) }
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let kept = rows.iter().map(|row| without_local(row).map_or_else(|| row.clone(), ByteBuf::from));
+    codec::encode(&kept.collect::<Vec<ByteBuf>>())
 }
 
 fn attach_entry(row: &Attach) -> Result<AttachEntry, String> {

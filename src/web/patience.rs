@@ -80,7 +80,8 @@ pub(super) fn body(body: Body, patience: Patience) -> Body {
         }
         Some((piece, (body, account)))
     });
-    Body::from_stream(pieces)
+    // Whoever reads a body may ask again at its end.
+    Body::from_stream(pieces.fuse())
 }
 
 /// Why a body or a connection ended.
@@ -215,6 +216,9 @@ mod tests {
         let quick = Body::from(vec![0; 100_000]);
         let read = axum::body::to_bytes(body(quick, SHORT), 1 << 20).await;
         assert_eq!(read.unwrap().len(), 100_000);
+        let mut ended = body(Body::from("all"), SHORT).into_data_stream();
+        assert_eq!(ended.next().await.unwrap().unwrap(), "all");
+        assert!(ended.next().await.is_none() && ended.next().await.is_none(), "asked again");
     }
 
     /// QUEUE-10: an answer that is taken byte by byte is cut. A pause between two answers is nobody's debt.

@@ -31,6 +31,7 @@ pub use locations::Locations;
 pub use manifest::{ManifestItem, ManifestPage, ManifestPages, ManifestRequest, PageRefused};
 pub use photo::{BadPhoto, PhotoRow};
 pub use refusal::RefusalPacket;
+pub use row::without_local;
 pub use stream_request::StreamRequest;
 pub use sync_report::{OpReport, OpStatus, PresentData, SyncReport};
 

@@ -44,6 +44,15 @@ pub(super) fn others(fields: &[(&str, &[u8])], known: &[&str]) -> Vec<(String, V
     unknown.map(|(k, v)| ((*k).to_owned(), v.to_vec())).collect()
 }
 
+/// SYNC-19, PHOTO-3: a row without the columns that mean something on one hub only, the others as they came; `None` if it has
+/// none of them, or is no row.
+pub fn without_local(row: &[u8]) -> Option<Vec<u8>> {
+    let fields = raw::entries(row, MAX_DEPTH).ok()?;
+    let kept = fields.iter().filter(|(k, _)| !LOCAL.contains(k));
+    let kept: Vec<(&str, Vec<u8>)> = kept.map(|(k, v)| (*k, v.to_vec())).collect();
+    (kept.len() < fields.len()).then(|| map(&kept))
+}
+
 /// A row as a MessagePack map.
 pub(super) fn map(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);

@@ -169,7 +169,7 @@ async fn a_receiver_keeps_to_the_pace_of_its_origin() {
         set(config, "limits", "response_bytes", 32 << 10);
     };
     let (origin, clone) = pair(dir.path(), Setup::with(slow), Setup::with(blocked)).await;
-    let film = noise(1, 6 * MIB);
+    let film = noise(1, 5 * MIB);
     origin.put_bytes("alice", "film", &film).await;
     clone.shows("alice", "film", &film).await;
     let (refused, asked) = (origin.counts().refusals, clone.counts().requests);

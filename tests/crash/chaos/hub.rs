@@ -165,14 +165,12 @@ impl ChaosHub {
         }
     }
 
-    /// Nothing is wrong any more.
+    /// Nothing is wrong any more, and it starts anew: what it learnt about others in bad times would make it wait.
     pub(crate) async fn heal(&mut self) {
         self.make_room();
         self.wire.heal();
-        if self.clock != 0 {
-            self.stop();
-            self.clock = 0;
-        }
+        self.stop();
+        self.clock = 0;
         assert!(self.start().await, "{} does not start again:\n{}", self.name, self.last_words());
     }
 

@@ -119,7 +119,7 @@ impl Comparing<'_> {
         // Tombstones that only one of them has forgotten are no difference that anybody has to mend.
         account.in_sync = equal.is_some() || left == 0;
         if account.in_sync {
-            self.ask_for_what_no_backup_brought().await?;
+            self.ask_it_too().await?;
         }
         account.entries = self.hub.catalog.whole(self.channel.id).await?.sum.count;
         let (at, due) = (self.hub.clock.now(), self.hub.next_audit());
@@ -129,11 +129,10 @@ impl Comparing<'_> {
         Ok(account)
     }
 
-    /// BACKUP-25: a clone with an equal catalog announces all that is in it.
-    async fn ask_for_what_no_backup_brought(&self) -> Result<(), CallError> {
+    /// SYNC-11, BACKUP-25: a clone with an equal catalog may have all that is in it.
+    async fn ask_it_too(&self) -> Result<(), CallError> {
         let (channel, site) = (self.channel.id, self.peer.row);
-        let now = self.hub.clock.now();
-        if self.hub.catalog.may_have(channel, site, self.hub.site, now).await? > 0 {
+        if self.hub.catalog.may_have(channel, site).await? > 0 {
             self.hub.tell_receiver();
         }
         Ok(())

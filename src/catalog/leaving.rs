@@ -21,7 +21,7 @@ impl Catalog {
             "SELECT count(*) AS n FROM data d WHERE d.channel = ?1 AND d.state = 'present'
              AND NOT EXISTS (
                  SELECT 1 FROM present_at p JOIN location l ON l.channel = p.channel AND l.site = p.site
-                 WHERE p.channel = d.channel AND p.root = d.root AND p.site <> ?2
+                 WHERE p.channel = d.channel AND p.root = d.root AND p.site <> ?2 AND p.at > 0
                    AND l.deleted = 0 AND l.state = 'listed')",
         )
         .bind(channel)

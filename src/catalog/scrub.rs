@@ -63,7 +63,7 @@ const HOLDERS: &str = "
     FROM data d
     LEFT JOIN location l ON l.channel = d.channel AND l.site <> ?2
         AND l.deleted = 0 AND l.is_foreign = 0 AND l.state = 'listed'
-    LEFT JOIN present_at p ON p.channel = d.channel AND p.site = l.site AND p.root = d.root
+    LEFT JOIN present_at p ON p.channel = d.channel AND p.site = l.site AND p.root = d.root AND p.at > 0
     WHERE d.root = ?1 AND d.held = 1
     ORDER BY d.id, p.site IS NULL, l.site IS NOT d.site, l.site";
 

@@ -9,9 +9,8 @@ use std::collections::HashMap;
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use zotferry_protocol::ids::Millis;
 
-use super::columns::{integer, list};
+use super::columns::list;
 use super::error::CatalogError;
 use super::{Catalog, ChannelNo, SiteNo, WantedNo};
 
@@ -35,25 +34,18 @@ impl Catalog {
         rows.iter().map(|row| Ok((row.try_get("channel")?, row.try_get("site")?))).collect()
     }
 
-    /// BACKUP-25: contents that came to be wanted by a backup of the hub at `here`, and that it has not
-    /// brought, may be asked of this site. Returns how many that are news.
-    pub async fn may_have(
-        &self,
-        channel: ChannelNo,
-        site: SiteNo,
-        here: SiteNo,
-        now: Millis,
-    ) -> Result<u64, CatalogError> {
+    /// SYNC-11, BACKUP-25: a clone with an equal catalog may have whatever is wanted here, whoever announced it: its
+    /// report may have come before anything here named the content. A guess, and kept as one: its time is 0. Returns
+    /// how many that are news.
+    pub async fn may_have(&self, channel: ChannelNo, site: SiteNo) -> Result<u64, CatalogError> {
         let mut tx = self.begin().await?;
         let added = sqlx::query(
             "INSERT OR IGNORE INTO present_at (channel, site, root, at)
-             SELECT d.channel, ?2, d.root, ?4 FROM data d INDEXED BY data_wanted
-             WHERE d.state = 'wanted' AND d.channel = ?1 AND d.source = 'fetch' AND d.site = ?3",
+             SELECT d.channel, ?2, d.root, 0 FROM data d INDEXED BY data_wanted
+             WHERE d.state = 'wanted' AND d.channel = ?1 AND d.source = 'fetch' AND d.site IS NOT ?2",
         )
         .bind(channel)
         .bind(site)
-        .bind(here)
-        .bind(integer(now.0)?)
         .execute(&mut *tx)
         .await?;
         self.commit(tx).await?;

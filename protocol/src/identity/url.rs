@@ -42,7 +42,12 @@ impl BaseUrl {
         if !bare || host.ends_with('.') || text.len() > 255 {
             return Err(UrlError::Extra);
         }
-        Ok(Self(url.origin().ascii_serialization()))
+        let normal = url.origin().ascii_serialization();
+        // A name may be longer in its ASCII form than as it was written.
+        if normal.len() > 255 {
+            return Err(UrlError::Extra);
+        }
+        Ok(Self(normal))
     }
 
     /// The text.
@@ -132,5 +137,16 @@ mod tests {
         ] {
             assert!(BaseUrl::parse(bad).is_err(), "{bad:?} passed");
         }
+    }
+
+    /// ID-4: what is short enough as it is written may be too long as it is sent. (Fuzzing found a URL that could not be read
+    /// again.)
+    #[test]
+    fn the_normal_form_has_its_length_too() {
+        let long = format!("https://{}\u{40d}.example", "y".repeat(234));
+        assert!(long.len() <= 255 && BaseUrl::parse(&long).is_err());
+        let short = format!("https://{}\u{40d}.example", "y".repeat(200));
+        let url = BaseUrl::parse(&short).expect("a base URL");
+        assert_eq!(BaseUrl::parse(url.as_str()), Ok(url));
     }
 }

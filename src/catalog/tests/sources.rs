@@ -147,9 +147,32 @@ async fn what_a_backup_brings_is_not_fetched() {
     reports(&hub, hub.site_b, &[1]).await;
     assert_eq!(at(&hub, hub.site_b).await, [0; 0]);
     assert!(hub.sources_of(hub.here, &ids).await.expect("read").is_empty());
-    assert_eq!(hub.may_have(hub.alice, hub.site_b, hub.here, NOW).await.expect("noted"), 0);
+    assert_eq!(hub.may_have(hub.alice, hub.site_b).await.expect("noted"), 0);
     assert_eq!(hub.fetch_instead(hub.alice).await.expect("changed"), 2);
     assert_eq!(at(&hub, hub.site_b).await, [1], "it has reported this one");
-    assert_eq!(hub.may_have(hub.alice, hub.site_b, hub.here, NOW).await.expect("noted"), 1);
+    assert_eq!(hub.may_have(hub.alice, hub.site_b).await.expect("noted"), 1);
     assert_eq!(at(&hub, hub.site_b).await, [1, 2]);
+}
+
+/// SYNC-11: a report that came before anything here named its content is not kept; a clone with an equal catalog is asked all
+/// the same. It is a guess: nobody takes it for a report. (In the chaos test two hubs had a file, the third knew of one of
+/// them only, and that one's was damaged.)
+#[tokio::test]
+async fn a_clone_with_an_equal_catalog_is_asked_too() {
+    let hub = Fixture::create().await;
+    for site in [hub.site_b, hub.site_c] {
+        hub.upsert_location(&listed(hub.alice, site, 2)).await.expect("listed");
+    }
+    reports(&hub, hub.site_c, &[1]).await;
+    let wanted = hub.announce(&[want("f1", 1, 10)]).await;
+    assert_eq!(at(&hub, hub.site_c).await, [0; 0], "nothing here named it when it was reported");
+    assert_eq!(hub.may_have(hub.alice, hub.site_c).await.expect("noted"), 1);
+    assert_eq!(at(&hub, hub.site_c).await, [1]);
+    assert_eq!(hub.may_have(hub.alice, hub.site_c).await.expect("noted"), 0);
+    let reported = async || hub.present_at(hub.alice, hub.site_c).await.expect("read");
+    assert_eq!(reported().await, 0);
+    hub.mark_present(&[wanted[0].id]).await.expect("kept");
+    assert_eq!(hub.only_here(hub.alice, hub.here).await.expect("read"), 1);
+    reports(&hub, hub.site_c, &[1]).await;
+    assert_eq!((reported().await, hub.only_here(hub.alice, hub.here).await.expect("read")), (1, 0));
 }

@@ -9,6 +9,7 @@ use crate::front::{Ask, Asked, Front, body_of, envelope_of, with_header, without
 
 pub(super) fn mutants() -> Vec<Mutant> {
     let mut all = checks();
+    all.extend(addressed());
     all.extend(dates());
     all.extend(places());
     all.extend(operations());
@@ -113,6 +114,12 @@ fn checks() -> Vec<Mutant> {
                 }
             }))
         }),
+    ]
+}
+
+/// To whom a packet is said, and for which channel.
+fn addressed() -> Vec<Mutant> {
+    vec![
         mutant(
             "takes packets for another hub",
             &["signing.to-another-hub", "signing.back-to-sender", "streaming.to-another-hub"],

@@ -9,6 +9,7 @@ use crate::front::{Front, Said, body_of};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     let mut all = answers();
+    all.extend(reports());
     all.extend(refusals());
     all.extend(frames());
     all.extend(streams());
@@ -107,6 +108,12 @@ fn answers() -> Vec<Mutant> {
                 }
             })
         }),
+    ]
+}
+
+/// What became of operations.
+fn reports() -> Vec<Mutant> {
+    vec![
         mutant(
             "says stored of what it has already",
             &["replay.new-packet", "versions.removed-stays"],

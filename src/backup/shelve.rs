@@ -160,8 +160,7 @@ fn hash(
     Ok(digests)
 }
 
-/// The bytes of a content at a path: as another name of its file, as a reflink, or piece by piece, which costs half
-/// of what `copy_file_range` does where that only copies.
+/// The bytes of a content at a path: as another name of its file, as a reflink, or piece by piece.
 fn place(
     content: &dyn storage::Content,
     path: &Path,

@@ -1,8 +1,8 @@
 //! MessagePack to values and back, with the limits checked before anything is allocated.
 //!
-//! Owns: size, depth, trailing bytes, counts. Not here: what a packet means.
+//! Owns: size, depth, trailing bytes, counts. Not here: which kind of value is which (`strict`), what a packet means.
 //! Invariant: nothing is decoded into a generic value; memory is bounded by the bytes present.
-//! Spec: PKT-2 to PKT-4.
+//! Spec: PKT-2 to PKT-4, PKT-7.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::raw::{self, RawError};
 use crate::refusal::{Code, Refusal};
+use crate::strict::Strict;
 
 /// PKT-3: the largest packet, in bytes.
 pub const MAX_PACKET: usize = 1 << 20;
@@ -48,7 +49,8 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
         Err(RawError::Depth) => return Err(Refusal::with(Code::TooLarge, "nested too deeply")),
         Err(error) => return Err(Refusal::with(Code::Malformed, error)),
     }
-    rmp_serde::from_slice(bytes).map_err(refuse)
+    let mut plain = rmp_serde::Deserializer::from_read_ref(bytes);
+    T::deserialize(Strict(&mut plain)).map_err(refuse)
 }
 
 /// [`decode`] into a value that owns all it holds.
@@ -92,24 +94,7 @@ where
     d.deserialize_seq(Bounded::<T, N>(PhantomData))
 }
 
-/// PKT-7: a text. A `bin` is none, also where its bytes are UTF-8; serde's own `str` would take it.
-pub fn text<'de, D: Deserializer<'de>>(d: D) -> Result<&'de str, D::Error> {
-    struct Text;
-    impl<'de> Visitor<'de> for Text {
-        type Value = &'de str;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text")
-        }
-
-        fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-            Ok(text)
-        }
-    }
-    d.deserialize_str(Text)
-}
-
-/// PKT-7: a byte string. A text is none, which serde's own byte strings would take.
+/// A byte string, borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bin<'a>(pub &'a [u8]);
 
@@ -139,7 +124,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Bin<'a> {
 
 /// PKT-4: text of at most `N` bytes.
 pub fn short_text<'de, D: Deserializer<'de>, const N: usize>(d: D) -> Result<String, D::Error> {
-    let text = text(d)?;
+    let text = <&str>::deserialize(d)?;
     if text.len() > N {
         return Err(D::Error::custom(format_args!("text of more than {N} bytes")));
     }
@@ -148,6 +133,8 @@ pub fn short_text<'de, D: Deserializer<'de>, const N: usize>(d: D) -> Result<Str
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -183,15 +170,40 @@ mod tests {
         assert_eq!(decode::<Few>(&large).expect_err("large").code, Code::TooLarge);
     }
 
-    /// PKT-7: bytes are no text and text is no bytes, though serde would take one for the other.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Way {
+        Up,
+    }
+
+    /// PKT-7: bytes, texts, lists, maps and keys are told apart, though serde would take one for the other.
     #[test]
-    fn bytes_and_text_are_told_apart() {
-        let (text, bin) = (encode(&"abc"), encode(&Bin(b"abc")));
-        let is_text =
-            |bytes: &[u8]| super::text(&mut rmp_serde::Deserializer::from_read_ref(bytes)).is_ok();
-        assert!(is_text(&text) && !is_text(&bin));
-        assert_eq!(decode::<Bin<'_>>(&bin), Ok(Bin(b"abc")));
-        assert_eq!(decode::<Bin<'_>>(&text).expect_err("text").code, Code::BadField);
+    fn each_kind_of_value_is_taken_for_what_it_is() {
+        let (text, bin) = (encode(&"up"), encode(&Bin(b"up")));
+        let (numbers, map) = (encode(&b"up".to_vec()), encode(&BTreeMap::from([("up", ())])));
+        fn takes<T: DeserializeOwned>(good: &[u8], bad: &[&[u8]]) {
+            assert!(decode::<T>(good).is_ok(), "{good:x?}");
+            for bad in bad {
+                assert_eq!(
+                    decode::<T>(bad).err().expect("another").code,
+                    Code::BadField,
+                    "{bad:x?}"
+                );
+            }
+        }
+        takes::<String>(&text, &[&bin, &numbers, &map]);
+        takes::<Option<String>>(&text, &[&bin, &numbers, &map]);
+        takes::<Vec<String>>(&encode(&["up"]), &[&encode(&[Bin(b"up")]), &text, &map]);
+        takes::<serde_bytes::ByteBuf>(&bin, &[&text, &numbers, &map]);
+        takes::<Way>(&text, &[&bin, &numbers, &map]);
+        let few = Few { list: vec![1] };
+        let mut keyed = encode(&few);
+        keyed.splice(1..2, [0xc4, 4]);
+        takes::<Few>(&encode(&few), &[&keyed, &encode(&[few.list.clone()])]);
+        takes::<BTreeMap<String, Few>>(
+            &encode(&BTreeMap::from([("a", few)])),
+            &[&[0x81, 0xa1, b'a', 0x91, 0x91, 1]],
+        );
     }
 
     /// PKT-2: a length that the bytes cannot hold allocates nothing.

@@ -31,7 +31,7 @@ pub const REMEMBER: u64 = 5 * 60 * 1000;
 #[derive(Serialize, Deserialize)]
 struct Envelope<'a> {
     v: u64,
-    #[serde(borrow, deserialize_with = "codec::text")]
+    #[serde(borrow)]
     alg: &'a str,
     key: SiteId,
     #[serde(borrow)]

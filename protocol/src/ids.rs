@@ -136,7 +136,7 @@ macro_rules! text_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let text = codec::text(d)?;
+                let text = <&str>::deserialize(d)?;
                 Self::new(text).map_err(de::Error::custom)
             }
         }

@@ -22,6 +22,7 @@ pub mod places;
 pub mod raw;
 pub mod refusal;
 pub mod restore;
+mod strict;
 pub mod transfer;
 pub mod trie;
 pub mod version;

@@ -94,6 +94,7 @@ def bad():
         ("a URL in upper case", signed(rotation(url="https://A.example")), "ID-19", "bad-field"),
         ("a kept hub of 85 characters", signed(rotation(keep=[A, B[:-1]])), "PKT-24", "bad-field"),
         ("65 kept hubs", signed(many), "PKT-4", "bad-field"),
+        ("a new key as bin", signed(rotation(new_key=KEYS[SECOND].pem.encode())), "PKT-7", "bad-field"),
         ("no new key", signed(rotation(new_key=None)), "PKT-7", "bad-field"),
         ("a number above 2^32 - 1", signed(rotation(number=2**32)), "PKT-7", "bad-field"),
         ("a byte after the record", signed(pack(fields) + b"\0"), "PKT-2", "malformed"),

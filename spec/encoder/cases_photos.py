@@ -74,6 +74,8 @@ def rows_bad():
         ("65 fields", pack(row(**{f"x{n}": n for n in range(52)}))),
         ("scale 10", pack(row(10))),
         ("a width as text", pack(row(width="300"))),
+        ("a MIME type as bin", pack(row(mimetype=b"image/jpeg"))),
+        ("an album as bin", pack(row(album=b""))),
         ("a negative height", pack(row(height=-1))),
         ("a crop without an area", pack(row(crop=[0, 0, 0, 5]))),
         ("a crop that overflows", pack(row(crop=[2**32 - 1, 0, 1, 1]))),

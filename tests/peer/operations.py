@@ -54,7 +54,7 @@ ROW = fields(
     hash=RESOURCE, creator=ANY_TEXT, filename=ANY_TEXT, filetype=ANY_TEXT, filesize=uint(), revision=U32,
     folder=pattern(r"[A-Za-z0-9_-]{0,64}"), flags=U32, is_dir=uint(255), is_photo=uint(255), created=ANY_TEXT,
     edited=ANY_TEXT, allow_cid=ANY_TEXT, allow_gid=ANY_TEXT, deny_cid=ANY_TEXT, deny_gid=ANY_TEXT,
-    mtime_=uint(), executable_=boolean,
+    mtime_=uint(), executable_=boolean, title_=ANY_TEXT,
 )  # fmt: skip
 PHOTO = fields(
     resource_id=RESOURCE, imgscale=uint(9), width=U32, height=U32, mimetype=ANY_TEXT, filesize=uint(),

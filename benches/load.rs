@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -59,8 +59,17 @@ struct Origin {
     channel: PortableId,
     resource: ResourceId,
     root: Digest,
-    process: Child,
     local: Client,
+}
+
+/// The process of the hub, which ends with this.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// One clone.
@@ -80,12 +89,12 @@ fn now() -> Millis {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Failed> {
+async fn main() -> Result<ExitCode, Failed> {
     let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse::<u64>().ok());
     let seconds = numbers.next().unwrap_or(300);
     let count = numbers.next().unwrap_or(200).clamp(2, 250) as usize;
     let dir = tempfile::tempdir()?;
-    let (origin, identity) = begin(dir.path()).await?;
+    let (_process, origin, identity) = begin(dir.path()).await?;
     let clones = clones(&Arc::new(origin), &identity, count).await?;
     println!("{count} clones are listed; {seconds} s begin");
     let errors = Arc::new(AtomicU64::new(0));
@@ -100,19 +109,11 @@ async fn main() -> Result<(), Failed> {
         task.await?;
     }
     let good = report(&clones, &mut latencies, errors.load(Relaxed), seconds).await?;
-    drop(clones);
-    std::process::exit(i32::from(!good));
-}
-
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A hub with a channel and one file, running.
-async fn begin(dir: &Path) -> Result<(Origin, Identity), Failed> {
+async fn begin(dir: &Path) -> Result<(Running, Origin, Identity), Failed> {
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let url = BaseUrl::parse(&format!("http://{address}"))?;
     let folder = dir.join("origin");
@@ -123,6 +124,7 @@ async fn begin(dir: &Path) -> Result<(Origin, Identity), Failed> {
         .env("ZOTFERRY_LOG", "warn")
         .stdout(Stdio::null())
         .spawn()?;
+    let process = Running(process);
     let local = loop {
         match Client::running(&folder).await {
             Ok(local) => break local,
@@ -151,10 +153,9 @@ async fn begin(dir: &Path) -> Result<(Origin, Identity), Failed> {
         channel: PortableId::new(made.id).map_err(|e| e.0)?,
         resource: ResourceId::new(entry.hash).map_err(|e| e.0)?,
         root: merkle::root(&leaves),
-        process,
         local,
     };
-    Ok((origin, identity))
+    Ok((process, origin, identity))
 }
 
 async fn put(local: &Client, path: &Path) -> Result<(), Failed> {

@@ -23,7 +23,7 @@ pub const KEPT: u64 = 24 * 3600 * 1000;
 /// Contents looked at in one go.
 const SOME: u32 = 1000;
 
-/// AUDIT-15: how long a tombstone is kept at least, in ms: 30 days.
+/// AUDIT-15, FETCH-29: how long a tombstone is kept at least, and what went is known, in ms: 30 days.
 pub const REMEMBERED: u64 = 30 * 24 * 3600 * 1000;
 
 /// Why a sweep ended early.
@@ -62,7 +62,7 @@ pub async fn sweep(hub: &Arc<Hub>, kept: u64) -> Result<usize, SweepError> {
     let forgetting = move || unfetched.iter().try_for_each(|id| queue.forget(*id));
     tokio::task::spawn_blocking(forgetting).await??;
     let _nothing_is_stored = hub.storing.write().await;
-    let roots = hub.catalog.forget(&old).await?;
+    let roots = hub.catalog.forget(&old, hub.clock.now()).await?;
     let (hub, count) = (Arc::clone(hub), roots.len());
     let removing = move || {
         photos::forget(&hub, &roots);
@@ -73,9 +73,11 @@ pub async fn sweep(hub: &Arc<Hub>, kept: u64) -> Result<usize, SweepError> {
     Ok(count)
 }
 
-/// Forgets tombstones that were made `kept` ms ago or earlier and that every clone has. Returns how many.
+/// Forgets tombstones that were made `kept` ms ago or earlier and that every clone has, and contents that went so long
+/// ago. Returns how many tombstones.
 pub async fn forget(hub: &Arc<Hub>, kept: u64) -> Result<u64, SweepError> {
     let before = Millis(hub.clock.now().0.saturating_sub(kept).saturating_add(1));
+    hub.catalog.forget_gone(before).await?;
     let mut gone = 0;
     for channel in hub.catalog.channels().await? {
         gone += hub.catalog.forget_tombstones(channel.id, hub.site, before).await?;

@@ -168,9 +168,18 @@ impl Catalog {
     /// Forgets superseded contents and returns the roots that no content of any channel has now,
     /// which the caller may remove from storage. Rows first, bytes after: a crash between leaves
     /// bytes that nobody names, never a name without bytes. The caller sees to it that none of
-    /// these roots is stored anew meanwhile.
-    pub async fn forget(&self, ids: &[WantedNo]) -> Result<Vec<Digest>, CatalogError> {
+    /// these roots is stored anew meanwhile. FETCH-29: that they were here is known for a while yet.
+    pub async fn forget(&self, ids: &[WantedNo], now: Millis) -> Result<Vec<Digest>, CatalogError> {
         let mut tx = self.begin().await?;
+        sqlx::query(
+            "INSERT OR REPLACE INTO gone (channel, hash, role, root, at)
+             SELECT channel, hash, role, root, ?2 FROM data
+             WHERE +state = 'superseded' AND id IN (SELECT value FROM json_each(?1))",
+        )
+        .bind(list(ids))
+        .bind(integer(now.0)?)
+        .execute(&mut *tx)
+        .await?;
         let rows = sqlx::query(
             "DELETE FROM data
              WHERE +state = 'superseded' AND id IN (SELECT value FROM json_each(?1)) RETURNING root",
@@ -185,6 +194,14 @@ impl Catalog {
         let free = unnamed(&mut tx, &roots).await?;
         self.commit(tx).await?;
         Ok(free)
+    }
+
+    /// FETCH-29: lets go what contents went before `before`.
+    pub async fn forget_gone(&self, before: Millis) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        let deleted = sqlx::query("DELETE FROM gone WHERE at < ?1").bind(integer(before.0)?);
+        deleted.execute(&mut *tx).await?;
+        self.commit(tx).await
     }
 }
 

@@ -179,10 +179,7 @@ impl Catalog {
 
     /// Every channel, by nick.
     pub async fn channels(&self) -> Result<Vec<Channel>, CatalogError> {
-        let rows = sqlx::query(select_channels!("ORDER BY c.nick"))
-            .fetch_all(&mut *self.reader().await?)
-            .await?;
-        rows.iter().map(channel).collect()
+        channels_in(&mut *self.reader().await?).await
     }
 
     /// The channel of a row.
@@ -246,4 +243,11 @@ impl Catalog {
         self.commit(tx).await?;
         Ok(next)
     }
+}
+
+pub(super) async fn channels_in(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Channel>, CatalogError> {
+    let rows = sqlx::query(select_channels!("ORDER BY c.nick")).fetch_all(connection).await?;
+    rows.iter().map(channel).collect()
 }

@@ -4,8 +4,8 @@
 //! Invariant: what is noted as equal was equal: the edition is the one whose sum both had.
 //! Spec: AUDIT-12 to AUDIT-15.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 use zotferry_protocol::ids::Millis;
 
 use super::columns::{bound, integer, maybe_number, number};
@@ -57,6 +57,15 @@ pub struct Comparison {
     pub differing: u64,
     /// When it is to be compared again.
     pub due: Millis,
+}
+
+/// How the clones of a channel were found, where they were looked at.
+pub(super) async fn compared_in(
+    connection: &mut SqliteConnection,
+    channel: ChannelNo,
+) -> Result<Vec<Compared>, CatalogError> {
+    let sql = "SELECT * FROM compared WHERE channel = ?1";
+    sqlx::query(sql).bind(channel).fetch_all(connection).await?.iter().map(compared).collect()
 }
 
 impl Catalog {

@@ -259,11 +259,7 @@ impl Catalog {
 
     /// Every record of a channel, the deleted ones too, by site.
     pub async fn locations(&self, channel: ChannelNo) -> Result<Vec<Location>, CatalogError> {
-        let rows = sqlx::query(select_locations!("WHERE l.channel = ?1 ORDER BY l.site"))
-            .bind(channel)
-            .fetch_all(&mut *self.reader().await?)
-            .await?;
-        rows.iter().map(location).collect()
+        locations_in(&mut *self.reader().await?, channel).await
     }
 
     /// The locations that wait for a challenge.
@@ -408,4 +404,16 @@ fn lag(row: &SqliteRow) -> Result<Lag, CatalogError> {
         operations: row.try_get("operations")?,
         reports: row.try_get("reports")?,
     })
+}
+
+/// Every location of a channel, in the order in which the sites became known.
+pub(super) async fn locations_in(
+    connection: &mut SqliteConnection,
+    channel: ChannelNo,
+) -> Result<Vec<Location>, CatalogError> {
+    let rows = sqlx::query(select_locations!("WHERE l.channel = ?1 ORDER BY l.site"))
+        .bind(channel)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(location).collect()
 }

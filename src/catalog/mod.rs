@@ -30,6 +30,7 @@
 //! | `watch.rs` | what was mirrored from folders of this machine |
 //! | `trie.rs`, `ranges.rs`, `compared.rs` | what a channel adds up to; parts of it; how clones were found |
 //! | `tombstones.rs`, `scrub.rs` | removed entries that nobody needs; contents that are damaged |
+//! | `overview.rs` | how channels and clones are, for whoever runs the hub |
 //! | `saved.rs` | all entries in the order of their ids, for a backup |
 //! | `outbox.rs`, `reports.rs`, `replay.rs` | operations to deliver; what clones answered; what we answered |
 //!
@@ -55,6 +56,7 @@ mod migrations;
 mod news;
 mod open;
 mod outbox;
+mod overview;
 mod passwords;
 mod photos;
 mod places;
@@ -98,6 +100,7 @@ pub use listing::Listed;
 pub use locations::{Lag, Located, Location, LocationState, NewLocation, Placed, primary};
 pub use news::{News, Subject};
 pub use outbox::{Arrivals, Heads, Outbox, OutboxEntry};
+pub use overview::{ChannelOverview, CloneOverview, Overview};
 pub use passwords::{AppPassword, SecretHash};
 pub use photos::plain_rows;
 pub use properties::{MAX_PROPERTIES, MAX_PROPERTY, Property};
@@ -126,6 +129,8 @@ pub type WatchNo = i64;
 pub struct Catalog {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// One more, for [`Catalog::overview`] alone.
+    owner: SqlitePool,
     instance: [u8; 16],
     last_stop: LastStop,
     failed: AtomicBool,
@@ -152,6 +157,7 @@ impl Catalog {
 
     /// Closes every connection and folds the write-ahead log into the file.
     pub async fn close(&self) {
+        self.owner.close().await;
         self.readers.close().await;
         self.writer.close().await;
     }

@@ -47,10 +47,11 @@ impl Catalog {
         let writer = pool(writing(path).journal_mode(SqliteJournalMode::Wal), 1).await?;
         migrate(&mut *writer.acquire().await?, path).await?;
         trie::back_fill(&mut *writer.acquire().await?).await?;
-        let readers =
-            pool(settings(path).read_only(true).pragma("cache_size", "-1024"), READERS).await?;
+        let reading = settings(path).read_only(true).pragma("cache_size", "-1024");
+        let readers = pool(reading.clone(), READERS).await?;
+        let owner = pool(reading, 1).await?;
         let instance = hub::instance(&mut *writer.acquire().await?).await?;
-        Ok(Self { writer, readers, instance, last_stop, failed: AtomicBool::new(false) })
+        Ok(Self { writer, readers, owner, instance, last_stop, failed: AtomicBool::new(false) })
     }
 }
 

@@ -97,18 +97,6 @@ impl Catalog {
         Ok(wanted)
     }
 
-    /// How many contents of a channel a clone has reported.
-    pub async fn present_at(&self, channel: ChannelNo, site: SiteNo) -> Result<u64, CatalogError> {
-        let row = sqlx::query(
-            "SELECT count(*) AS n FROM present_at WHERE channel = ?1 AND site = ?2 AND at > 0",
-        )
-        .bind(channel)
-        .bind(site)
-        .fetch_one(&mut *self.reader().await?)
-        .await?;
-        number(&row, "n")
-    }
-
     /// The last answers about a channel's operations, the latest first.
     pub async fn reports(
         &self,

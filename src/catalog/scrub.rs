@@ -5,7 +5,7 @@
 //! Spec: AUDIT-17, AUDIT-18.
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
+use sqlx::{Row, SqliteConnection};
 use zotferry_protocol::ids::{Digest, Millis};
 
 use super::columns::{checked, list, number, parsed};
@@ -126,12 +126,7 @@ impl Catalog {
 
     /// How far the files have been read again.
     pub async fn scrub_mark(&self) -> Result<ScrubMark, CatalogError> {
-        let text: Option<String> = sqlx::query_scalar("SELECT value FROM hub WHERE key = 'scrub'")
-            .fetch_optional(&mut *self.reader().await?)
-            .await?;
-        let read = |text: String| serde_json::from_str(&text);
-        // A mark that cannot be read is as good as none: the pass begins anew.
-        Ok(text.and_then(|text| read(text).ok()).unwrap_or_default())
+        scrub_mark_in(&mut *self.reader().await?).await
     }
 
     /// Keeps how far they have been read.
@@ -144,4 +139,14 @@ impl Catalog {
             .await?;
         self.commit(tx).await
     }
+}
+
+pub(super) async fn scrub_mark_in(
+    connection: &mut SqliteConnection,
+) -> Result<ScrubMark, CatalogError> {
+    let text: Option<String> = sqlx::query_scalar("SELECT value FROM hub WHERE key = 'scrub'")
+        .fetch_optional(connection)
+        .await?;
+    // A mark that cannot be read is as good as none: the pass begins anew.
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }

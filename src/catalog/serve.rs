@@ -82,22 +82,32 @@ impl Catalog {
         row.as_ref().map(data).transpose()
     }
 
-    /// Looks many contents up, in the order asked; `None` where this channel has no such content.
+    /// Looks many contents up, in the order asked; `None` where this channel has no such content. One that it had
+    /// (FETCH-29) is superseded, not held, and without a size.
     pub async fn serve_lookup(
         &self,
         channel: ChannelNo,
         names: &[ContentName],
     ) -> Result<Vec<Option<Served>>, CatalogError> {
+        let asked = list(names.iter().map(|(hash, role, root)| (hash, role, Hex(&root.0))));
+        let mut reader = self.reader().await?;
         let rows = sqlx::query(
             "SELECT j.key, d.size, d.mime, d.state, d.held FROM json_each(?2) j CROSS JOIN data d
              WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role = j.value ->> 1
                AND d.root = unhex(j.value ->> 2)",
         )
         .bind(channel)
-        .bind(list(names.iter().map(|(hash, role, root)| (hash, role, Hex(&root.0)))))
-        .fetch_all(&mut *self.reader().await?)
+        .bind(&asked)
+        .fetch_all(&mut *reader)
         .await?;
         let mut found = rows.iter().map(found).collect::<Result<HashMap<_, _>, _>>()?;
+        if found.len() < names.len() {
+            let gone = sqlx::query(GONE).bind(channel).bind(&asked).fetch_all(&mut *reader).await?;
+            for row in &gone {
+                let about = (0, String::new(), DataState::Superseded, false);
+                found.entry(row.try_get("key")?).or_insert(about);
+            }
+        }
         let served = names.iter().zip(0_i64..).map(|((_, _, root), index)| {
             let (size, mime, state, held) = found.remove(&index)?;
             Some(Served { root: *root, size, mime, state, held })
@@ -105,6 +115,10 @@ impl Catalog {
         Ok(served.collect())
     }
 }
+
+const GONE: &str = "SELECT j.key FROM json_each(?2) j CROSS JOIN gone g
+    WHERE g.channel = ?1 AND g.hash = j.value ->> 0 AND g.role = j.value ->> 1
+      AND g.root = unhex(j.value ->> 2)";
 
 type Found = (u64, String, DataState, bool);
 

@@ -3,12 +3,15 @@
 use std::ops::Deref;
 use std::path::PathBuf;
 
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
 use zotferry_protocol::ids::{
     Digest, Millis, OpId, PortableId, ReplicaId, ResourceId, Role, SiteId,
 };
 use zotferry_protocol::packets::Op;
 
 use super::data::DataState;
+use super::wanted::{Tally, tallies_in};
 use super::{
     Access, Attach, Author, Catalog, CatalogError, ChannelNo, LocalContent, LocalPut, NewChannel,
     NewLocation, NewSite, PutBatch, SiteNo, Source, VersionBytes, Want,
@@ -73,9 +76,32 @@ impl Fixture {
         wanted
     }
 
+    /// How many contents of a channel a clone has reported.
+    pub(super) async fn present_at(&self, channel: ChannelNo, site: SiteNo) -> i64 {
+        let sql = "SELECT count(*) FROM present_at WHERE channel = ?1 AND site = ?2 AND at > 0";
+        let mut reader = self.reader().await.expect("reader");
+        let counted = sqlx::query_scalar(sql).bind(channel).bind(site).fetch_one(&mut *reader);
+        counted.await.expect("read")
+    }
+
+    /// Takes all the connections that serve others.
+    pub(super) async fn take_readers(&self) -> Vec<PoolConnection<Sqlite>> {
+        let mut taken = Vec::new();
+        for _ in 0..self.readers.options().get_max_connections() {
+            taken.push(self.reader().await.expect("reader"));
+        }
+        taken
+    }
+
+    /// How much of a channel is in each state.
+    pub(super) async fn tallies(&self, channel: ChannelNo) -> Vec<Tally> {
+        let mut reader = self.reader().await.expect("reader");
+        tallies_in(&mut reader, channel).await.expect("read")
+    }
+
     /// Alice's bytes as (used, reserved), after comparing the tallies with the rows themselves.
     pub(super) async fn bytes(&self) -> (u64, u64) {
-        for tally in self.tallies(self.alice).await.expect("read") {
+        for tally in self.tallies(self.alice).await {
             let state = match tally.state {
                 DataState::Wanted => "wanted",
                 DataState::Present => "present",

@@ -4,6 +4,7 @@
 //! Invariant: a refill reads along one index and never further than its limit, however much is wanted.
 //! Spec: FETCH-1, QUEUE-2, QUEUE-8.
 
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::columns::{list, number, parsed};
@@ -126,13 +127,15 @@ impl Catalog {
         .await?;
         rows.iter().map(data).collect()
     }
+}
 
-    /// How much of a channel is in each state, for people. Costs nothing: it is kept up to date.
-    pub async fn tallies(&self, channel: ChannelNo) -> Result<Vec<Tally>, CatalogError> {
-        let sql = "SELECT state, files, bytes FROM tally WHERE channel = ?1 ORDER BY state DESC";
-        let rows = sqlx::query(sql).bind(channel).fetch_all(&mut *self.reader().await?).await?;
-        rows.iter().map(tally).collect()
-    }
+/// How much of a channel is in each state, for people. Costs nothing: it is kept up to date.
+pub(super) async fn tallies_in(
+    connection: &mut SqliteConnection,
+    channel: ChannelNo,
+) -> Result<Vec<Tally>, CatalogError> {
+    let sql = "SELECT state, files, bytes FROM tally WHERE channel = ?1 ORDER BY state DESC";
+    sqlx::query(sql).bind(channel).fetch_all(connection).await?.iter().map(tally).collect()
 }
 
 fn tally(row: &SqliteRow) -> Result<Tally, CatalogError> {

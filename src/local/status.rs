@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use zotferry_protocol::ids::Millis;
 
 use super::{Ask, Failure, Local};
-use crate::catalog::{Channel, DataState, Location, LocationState};
-use crate::hub::Hub;
+use crate::catalog::{
+    Channel, ChannelOverview, CloneOverview, DataState, LocationState, ScrubMark,
+};
 use crate::metrics::{self, Counts};
 use crate::queue::Lane;
 
@@ -173,10 +174,7 @@ pub(super) async fn status(
     Json(_): Json<StatusOf>,
 ) -> Result<Json<Status>, Failure> {
     let hub = &local.hub;
-    let mut channels = Vec::new();
-    for channel in hub.catalog.channels().await? {
-        channels.push(channel_status(&local, channel).await?);
-    }
+    let overview = hub.catalog.overview().await?;
     let jobs = hub.queue.counts(hub.clock.now());
     Ok(Json(Status {
         url: hub.config.url.to_string(),
@@ -184,20 +182,19 @@ pub(super) async fn status(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         running: local.receiver.is_some().then(|| running(&local)),
         jobs: Jobs { due: jobs.due, leased: jobs.leased, delayed: jobs.delayed, dead: jobs.dead },
-        files_read: files_read(hub).await?,
-        channels,
+        files_read: files_read(&overview.scrub),
+        channels: overview.channels.into_iter().map(|of| channel_status(&local, of)).collect(),
     }))
 }
 
-async fn files_read(hub: &Hub) -> Result<FilesRead, Failure> {
-    let mark = hub.catalog.scrub_mark().await?;
-    Ok(FilesRead {
+fn files_read(mark: &ScrubMark) -> FilesRead {
+    FilesRead {
         files: mark.contents,
         bytes: mark.bytes,
         damaged: mark.damaged,
         underway: mark.after.is_some(),
         ended: mark.ended.map(|at| at.0),
-    })
+    }
 }
 
 fn running(local: &Local) -> Running {
@@ -209,48 +206,40 @@ fn running(local: &Local) -> Running {
     }
 }
 
-async fn channel_status(local: &Local, channel: Channel) -> Result<ChannelStatus, Failure> {
-    let catalog = &local.hub.catalog;
-    let tallies = catalog.tallies(channel.id).await?;
-    let of = |state| {
-        let tally = tallies.iter().find(|t| t.state == state);
+fn channel_status(local: &Local, of: ChannelOverview) -> ChannelStatus {
+    let channel = of.channel;
+    let tally = |state| {
+        let tally = of.tallies.iter().find(|t| t.state == state);
         tally.map_or(Tally::default(), |t| Tally { files: t.files, bytes: t.bytes })
     };
-    let mut clones = Vec::new();
-    for location in catalog.locations(channel.id).await? {
-        if location.site != local.hub.site && !location.deleted {
-            clones.push(clone_status(local, &channel, location).await?);
-        }
-    }
-    let wanted = of(DataState::Wanted);
+    let wanted = tally(DataState::Wanted);
     let underway = local.underway(channel.id);
-    Ok(ChannelStatus {
-        entries: catalog.whole(channel.id).await?.sum.count,
+    let here = local.hub.site;
+    let others = of
+        .locations
+        .into_iter()
+        .filter(|clone| clone.location.site != here && !clone.location.deleted);
+    ChannelStatus {
+        entries: of.entries,
         id: channel.portable_id.to_string(),
         paused: channel.paused,
         quota: channel.quota,
-        present: of(DataState::Present),
-        failed: of(DataState::Failed),
+        present: tally(DataState::Present),
+        failed: tally(DataState::Failed),
         underway: underway.min(wanted.bytes),
         rate: local.rates.of(channel.id).filter(|_| wanted.files > 0),
         wanted,
-        clones,
+        clones: others.map(|clone| clone_status(local, &channel, clone)).collect(),
         nick: channel.nick,
-    })
+    }
 }
 
-async fn clone_status(
-    local: &Local,
-    channel: &Channel,
-    location: Location,
-) -> Result<CloneStatus, Failure> {
-    let hub = &local.hub;
-    let present = hub.catalog.present_at(channel.id, location.site).await?;
-    let compared = hub.catalog.compared(channel.id, location.site).await?;
+fn clone_status(local: &Local, channel: &Channel, clone: CloneOverview) -> CloneStatus {
+    let (hub, location) = (&local.hub, clone.location);
     let now = hub.clock.now();
     let ago = |at: Option<Millis>| at.map(|at| now.since(at) / 1000);
-    Ok(CloneStatus {
-        found: compared.map(|c| Found {
+    CloneStatus {
+        found: clone.compared.map(|c| Found {
             ago_s: ago(c.at),
             equal_ago_s: ago(c.equal_at),
             differing: c.differing,
@@ -263,11 +252,11 @@ async fn clone_status(
             LocationState::Pending => CloneState::Pending,
         },
         behind: channel.seq.saturating_sub(location.acked_seq),
-        present,
+        present: clone.present,
         attempts: location.attempts,
         last_error: location.last_error,
         url: location.url,
-    })
+    }
 }
 
 impl Local {

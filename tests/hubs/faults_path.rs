@@ -55,8 +55,7 @@ async fn recovers_from(fault: Fault) {
     let asked = || kinds.iter().map(|k| origin.proxy().answers(*k)).sum::<u64>();
     let before = asked();
     until("it was asked in vain", async || asked() > before + 5).await;
-    let channel = clone.channel("alice").await;
-    let tallies = clone.hub().catalog.tallies(channel.id).await.unwrap();
+    let tallies = clone.overview("alice").await.tallies;
     assert!(tallies.iter().all(|t| t.files == 0 || t.state == DataState::Wanted), "{tallies:?}");
     for name in ["film", "note"] {
         assert_eq!(clone.bytes("alice", &[name]).await, None, "{name} is not to be seen");

@@ -11,7 +11,7 @@ use rsa::pkcs8::SecretDocument;
 use rsa::pkcs8::spki::der::pem::LineEnding;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use zotferry::catalog::{Channel, DataState, LocationState};
+use zotferry::catalog::{Channel, ChannelOverview, DataState, LocationState, SiteNo};
 use zotferry::channels::{self, Identity};
 use zotferry::files;
 use zotferry::hub::{Clock, Hub, HubError, Parts, Peer};
@@ -317,11 +317,26 @@ impl TestHub {
         entries.into_iter().map(|entry| entry.filename).collect()
     }
 
+    /// A channel and its clones, as whoever runs the hub sees them.
+    pub(crate) async fn overview(&self, nick: &str) -> ChannelOverview {
+        let overview = self.hub().catalog.overview().await.unwrap();
+        overview
+            .channels
+            .into_iter()
+            .find(|of| of.channel.nick == nick)
+            .expect("it has the channel")
+    }
+
+    /// How many contents of a channel another hub has reported.
+    pub(crate) async fn present_at(&self, nick: &str, site: SiteNo) -> u64 {
+        let of = self.overview(nick).await;
+        of.locations.iter().find(|l| l.location.site == site).map_or(0, |l| l.present)
+    }
+
     /// Waits until so many files of a channel are here and none is missing.
     pub(crate) async fn has(&self, nick: &str, files: u64) {
-        let channel = self.channel(nick).await;
         until(&format!("{files} files are here"), async || {
-            let tallies = self.hub().catalog.tallies(channel.id).await.unwrap();
+            let tallies = self.overview(nick).await.tallies;
             let of = |state| tallies.iter().find(|t| t.state == state).map_or(0, |t| t.files);
             of(DataState::Present) >= files && of(DataState::Wanted) == 0
         })

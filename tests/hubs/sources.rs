@@ -48,9 +48,9 @@ impl Three {
         for (name, bytes) in files {
             self.first.put_bytes("alice", name, bytes).await;
         }
-        let (channel, site) = (self.third.channel("alice").await.id, self.second_at_third().await);
+        let site = self.second_at_third().await;
         until("the third knows that the second has all of it", async || {
-            let there = self.third.hub().catalog.present_at(channel, site).await.unwrap();
+            let there = self.third.present_at("alice", site).await;
             there == files.len() as u64 && self.third.names("alice").await.len() == files.len()
         })
         .await;

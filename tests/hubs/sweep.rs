@@ -3,8 +3,11 @@
 use bytes::Bytes;
 use zotferry::storage::PartialKey;
 use zotferry::sweep::sweep;
-use zotferry_protocol::ids::Digest;
+use zotferry_protocol::ids::{Digest, Role};
+use zotferry_protocol::packets::{ManifestItem, ManifestRequest, Packet};
+use zotferry_protocol::refusal::Code;
 
+use crate::craft::name_of;
 use crate::harness::{Setup, TestHub, noise, pair, until};
 
 /// FETCH-47: replaced content is kept while a clone has not heard of the new one, and goes after.
@@ -36,6 +39,15 @@ async fn replaced_content_goes_when_every_clone_has_heard() {
     assert!(!origin.hub().storage.contains(&old).unwrap());
     assert!(origin.hub().storage.contains(&root().await).unwrap());
     clone.has("alice", 1).await;
+
+    // FETCH-29: it was here, and need not be asked for again.
+    let (resource, _) = name_of(&origin, "alice", "notes").await;
+    let item = ManifestItem { resource, role: Role::File, root: old, first: 0, count: 1 };
+    let (peer, alice) = (clone.peer(&origin).await, clone.channel("alice").await);
+    let ask = ManifestRequest { items: vec![item] }.into();
+    let answer = clone.hub().call(&peer, &alice.portable_id, &ask, None).await.unwrap();
+    let Packet::ManifestPages(pages) = &*answer else { panic!("a {}", answer.kind()) };
+    assert_eq!((pages.pages.len(), pages.refused[0].code.0), (0, Code::Gone.number()));
 }
 
 /// What a crash left of an upload is gone after the next start; a wanted file's part stays.

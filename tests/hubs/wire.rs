@@ -260,7 +260,7 @@ async fn only_what_has_arrived_is_reported_as_present() {
     clone.hub().catalog.set_paused(there, true).await.unwrap();
     origin.put_bytes("alice", "film", &noise(1, 2 * MIB)).await;
     origin.put_bytes("alice", "empty", b"").await;
-    let present = async || origin.hub().catalog.present_at(here, site).await.unwrap();
+    let present = async || origin.present_at("alice", site).await;
     until("both operations were answered", async || {
         let channel = origin.channel("alice").await;
         let locations = origin.hub().catalog.locations(here).await.unwrap();
@@ -279,8 +279,8 @@ async fn reports_of_unknown_contents_fill_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (origin, clone) = pair(dir.path(), Setup::default(), Setup::default()).await;
     origin.put_bytes("alice", "note", b"known").await;
-    let (here, site) = (origin.channel("alice").await.id, origin.peer(&clone).await.row);
-    let present = async || origin.hub().catalog.present_at(here, site).await.unwrap();
+    let site = origin.peer(&clone).await.row;
+    let present = async || origin.present_at("alice", site).await;
     until("the clone reports what it has", async || present().await == 1).await;
     let (resource, _) = name_of(&origin, "alice", "note").await;
     let made_up =

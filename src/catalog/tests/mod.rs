@@ -9,6 +9,7 @@ mod items;
 mod locations;
 mod open;
 mod outbox;
+mod overview;
 mod plans;
 mod put;
 mod scrub;

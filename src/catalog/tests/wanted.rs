@@ -222,7 +222,7 @@ async fn forgetting_returns_roots_nobody_names() {
     assert!(hub.superseded(Millis(50), 9).await.expect("read").is_empty());
     let old: Vec<_> = hub.superseded(Millis(51), 9).await.expect("read");
     assert_eq!(old.iter().map(|d| d.id).collect::<Vec<_>>(), [ids[0], ids[2], ids[3]]);
-    let free = hub.forget(&ids).await.expect("forgotten");
+    let free = hub.forget(&ids, NOW).await.expect("forgotten");
     assert_eq!(free, [digest(3), digest(4)]);
     assert_eq!(
         hub.contents(&ids).await.expect("read").len(),
@@ -239,7 +239,7 @@ async fn numbers_are_not_given_twice() {
     let first = hub.announce(&[want("f1", 1, 1)]).await[0].id;
     hub.mark_present(&[first]).await.expect("marked");
     hub.release(&[first], NOW).await.expect("released");
-    hub.forget(&[first]).await.expect("forgotten");
+    hub.forget(&[first], NOW).await.expect("forgotten");
     let second = hub.announce(&[want("f1", 1, 1)]).await[0].id;
     assert!(second > first);
     hub.mark_present(&[second]).await.expect("marked");
@@ -275,6 +275,33 @@ async fn contents_of_the_channel_are_told_with_what_is_held() {
     assert_eq!(foreign, vec![None; 6]);
 }
 
+/// FETCH-29: what went is known as such, in its own channel, until it is forgotten or comes again.
+#[tokio::test]
+async fn what_went_is_told_from_what_never_was() {
+    let hub = Fixture::create().await;
+    let wants = [want("f1", 1, 10), want("f2", 2, 20)];
+    let ids: Vec<_> = hub.announce(&wants).await.iter().map(|w| w.id).collect();
+    hub.mark_present(&ids).await.expect("marked");
+    hub.release(&ids, NOW).await.expect("released");
+    hub.forget(&ids, NOW).await.expect("forgotten");
+    let name = |hash: &str, root: u64| (resource(hash), Role::File, digest(root));
+    let names = [name("f1", 1), name("f1", 2), name("f2", 2)];
+    let known = async |channel| {
+        let served = hub.serve_lookup(channel, &names).await.expect("read").into_iter();
+        served.map(|found| found.map(|s| (s.state, s.held))).collect::<Vec<_>>()
+    };
+    let went = Some((DataState::Superseded, false));
+    assert_eq!(known(hub.alice).await, [went, None, went]);
+    assert_eq!(known(hub.bob).await, [None; 3]);
+    hub.announce(&[want("f2", 2, 20)]).await;
+    let wanted = Some((DataState::Wanted, false));
+    assert_eq!(known(hub.alice).await, [went, None, wanted]);
+    hub.forget_gone(NOW).await.expect("too early");
+    assert_eq!(known(hub.alice).await, [went, None, wanted]);
+    hub.forget_gone(NOW.plus(1)).await.expect("let go");
+    assert_eq!(known(hub.alice).await, [None, None, wanted]);
+}
+
 /// FETCH-30: a content that was announced and has not arrived is known, and not here.
 #[tokio::test]
 async fn what_has_not_arrived_is_known_by_its_state() {
@@ -296,6 +323,6 @@ async fn long_lists_are_taken_whole() {
     let ids: Vec<_> = wanted.iter().map(|w| w.id).collect();
     assert_eq!(hub.mark_present(&ids).await.expect("marked"), 5000);
     assert_eq!(hub.bytes().await, (5000, 0));
-    let tallies = hub.tallies(hub.alice).await.expect("read");
+    let tallies = hub.tallies(hub.alice).await;
     assert_eq!(tallies.iter().map(|t| t.files).sum::<u64>(), 5000);
 }

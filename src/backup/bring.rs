@@ -21,6 +21,8 @@ use crate::storage::{self, Partial, PartialKey, SMALL, Storage, StorageError, Ta
 
 /// Bytes read at once.
 const PIECE: usize = 512 << 10;
+/// Bytes of small files that are held until they are written together.
+const HELD: usize = 8 << 20;
 /// Files brought at the same time: they also wait for the disk.
 const THREADS: usize = 8;
 
@@ -68,7 +70,7 @@ pub(super) fn bring(
     contents: &[Content],
     copy: bool,
 ) -> Result<Vec<Outcome>, SaveError> {
-    let (next, small) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let (next, small) = (AtomicUsize::new(0), Mutex::new(Small::default()));
     let bringing = Bringing { storage, shelf, copy, small: &small };
     let work = || -> Result<Vec<(usize, Outcome)>, SaveError> {
         let mut done = Vec::new();
@@ -92,7 +94,7 @@ pub(super) fn bring(
         Ok::<_, SaveError>(all)
     })?;
     let small = small.into_inner().unwrap_or_else(PoisonError::into_inner);
-    storage.put_many(&small)?;
+    storage.put_many(&small.files)?;
     all.sort_unstable_by_key(|(n, _)| *n);
     Ok(all.into_iter().map(|(_, outcome)| outcome).collect())
 }
@@ -101,7 +103,14 @@ struct Bringing<'a> {
     storage: &'a dyn Storage,
     shelf: &'a dyn Shelf,
     copy: bool,
-    small: &'a Mutex<Vec<(Digest, Bytes)>>,
+    small: &'a Mutex<Small>,
+}
+
+/// Small files that wait for one another.
+#[derive(Default)]
+struct Small {
+    files: Vec<(Digest, Bytes)>,
+    bytes: usize,
 }
 
 impl Bringing<'_> {
@@ -111,7 +120,7 @@ impl Bringing<'_> {
             return Ok(Ok(Brought::There));
         }
         if let Some(bytes) = &content.bytes {
-            self.keep(*root, Bytes::from(bytes.clone()));
+            self.keep(*root, Bytes::from(bytes.clone()))?;
             return Ok(Ok(Brought::Copied));
         }
         let file = match self.shelf.data(root) {
@@ -132,8 +141,14 @@ impl Bringing<'_> {
         }
     }
 
-    fn keep(&self, root: Digest, bytes: Bytes) {
-        self.small.lock().unwrap_or_else(PoisonError::into_inner).push((root, bytes));
+    fn keep(&self, root: Digest, bytes: Bytes) -> Result<(), SaveError> {
+        let full = {
+            let mut small = self.small.lock().unwrap_or_else(PoisonError::into_inner);
+            small.bytes += bytes.len();
+            small.files.push((root, bytes));
+            (small.bytes >= HELD).then(|| std::mem::take(&mut *small))
+        };
+        full.map_or(Ok(()), |full| Ok(self.storage.put_many(&full.files)?))
     }
 
     fn small(&self, content: &Content, file: File) -> Result<Outcome, SaveError> {
@@ -143,7 +158,7 @@ impl Bringing<'_> {
         if root != content.root {
             return Ok(Err("its data file is damaged".into()));
         }
-        self.keep(root, bytes.into());
+        self.keep(root, bytes.into())?;
         Ok(Ok(Brought::Copied))
     }
 

@@ -24,9 +24,9 @@ use crate::packets::merge_answer;
 use crate::packets::statements::fresh_replica;
 
 /// Bytes of metadata that are merged in one transaction.
-const MOST_BYTES: usize = 4 << 20;
+const MOST_BYTES: usize = 1 << 20;
 /// Groups that are read ahead.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 
 /// How a backup is brought back.
 pub struct RestoreOptions {

@@ -8,6 +8,10 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, linkat};
 
+/// Bytes of memory that SQLite is to hold, over all connections of the process: for `PRAGMA soft_heap_limit`. Without it
+/// caches lend each other room by the page, and pages of 32 KiB take what was meant for as many of 4 KiB.
+pub const SQLITE_HEAP: &str = "33554432";
+
 /// Writes a new file of mode 0600 and its name in the folder; never over an existing one.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = create(path)?;

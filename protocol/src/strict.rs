@@ -119,97 +119,88 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
     }
 }
 
-macro_rules! takes {
-    ($( $only:ident, $what:literal: $( $method:ident($value:ty) )*; )*) => { $(
-        #[doc = concat!("A visitor that takes ", $what, " and nothing else.")]
-        struct $only<V>(V);
-
-        impl<'de, V: Visitor<'de>> Visitor<'de> for $only<V> {
+macro_rules! visitors {
+    ($( $(#[$doc:meta])* $visitor:ident { $($methods:tt)* } )*) => { $(
+        $(#[$doc])*
+        impl<'de, V: Visitor<'de>> Visitor<'de> for $visitor<V> {
             type Value = V::Value;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.expecting(f)
             }
 
-            $( fn $method<E: Error>(self, value: $value) -> Result<V::Value, E> {
-                self.0.$method(value)
-            } )*
+            $($methods)*
         }
     )* };
 }
 
-takes! {
-    Text, "a text": visit_str(&str) visit_borrowed_str(&'de str);
-    Bytes, "bytes": visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8]);
-}
-
-/// A visitor that takes a list and nothing else.
+struct Text<V>(V);
+struct Bytes<V>(V);
 struct List<V>(V);
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for List<V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
-        self.0.visit_seq(Strict(seq))
-    }
-}
-
-/// A visitor that takes a map and nothing else.
 struct Map<V>(V);
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for Map<V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Strict(map))
-    }
-}
-
-/// A visitor of names out of a list, which takes a text and nothing else.
 struct Name<V>(V);
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Name<V> {
-    type Value = V::Value;
+visitors! {
+    /// Takes a text and nothing else.
+    Text {
+        fn visit_str<E: Error>(self, text: &str) -> Result<V::Value, E> {
+            self.0.visit_str(text)
+        }
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
+        fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<V::Value, E> {
+            self.0.visit_borrowed_str(text)
+        }
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<V::Value, E> {
-        self.0.visit_enum(name.into_deserializer())
-    }
-}
+    /// Takes bytes and nothing else.
+    Bytes {
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<V::Value, E> {
+            self.0.visit_bytes(bytes)
+        }
 
-/// Of what may be nil, and of types that are others by another name.
-impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
+        fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<V::Value, E> {
+            self.0.visit_borrowed_bytes(bytes)
+        }
     }
 
-    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
-        self.0.visit_none()
+    /// Takes a list and nothing else.
+    List {
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
+            self.0.visit_seq(Strict(seq))
+        }
     }
 
-    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
-        self.0.visit_unit()
+    /// Takes a map and nothing else.
+    Map {
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+            self.0.visit_map(Strict(map))
+        }
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<V::Value, D::Error> {
-        self.0.visit_some(Strict(d))
+    /// Takes a text, as one of the names that it knows, and nothing else.
+    Name {
+        fn visit_str<E: Error>(self, name: &str) -> Result<V::Value, E> {
+            self.0.visit_enum(name.into_deserializer())
+        }
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<V::Value, D::Error> {
-        self.0.visit_newtype_struct(Strict(d))
+    /// Takes nil, or what stands in its place; and a type that is another by a new name.
+    Strict {
+        fn visit_none<E: Error>(self) -> Result<V::Value, E> {
+            self.0.visit_none()
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
+            self.0.visit_unit()
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<V::Value, D::Error> {
+            self.0.visit_some(Strict(d))
+        }
+
+        fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<V::Value, D::Error> {
+            self.0.visit_newtype_struct(Strict(d))
+        }
     }
 }
 

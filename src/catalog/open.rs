@@ -18,6 +18,7 @@ use zotferry_protocol::ids::Millis;
 use super::error::CatalogError;
 use super::migrations::{MIGRATIONS, newest};
 use super::{Catalog, LastStop, hub, trie};
+use crate::durable::SQLITE_HEAP;
 
 /// "ZFRY" in the file's header (sqlite.org/pragma.html#pragma_application_id).
 const APPLICATION_ID: i64 = 0x5A46_5259;
@@ -168,6 +169,7 @@ fn settings(path: &Path) -> SqliteConnectOptions {
         .create_if_missing(false)
         .busy_timeout(BUSY)
         .statement_cache_capacity(128)
+        .pragma("soft_heap_limit", SQLITE_HEAP)
         .foreign_keys(true)
 }
 

@@ -206,6 +206,7 @@ async fn commits_are_synced_and_caches_small() {
         ("PRAGMA synchronous", 2),
         ("PRAGMA foreign_keys", 1),
         ("PRAGMA cache_size", -16384),
+        ("PRAGMA soft_heap_limit", 32 << 20),
         ("PRAGMA busy_timeout", 10_000),
     ] {
         let set: i64 = sqlx::query_scalar(pragma).fetch_one(&mut *tx).await.expect("read");

@@ -15,6 +15,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use super::super::{Result, StorageError};
 use super::folder::Folder;
 use super::wait::wait;
+use crate::durable::SQLITE_HEAP;
 
 /// What the file is called.
 const NAME: &str = "small.sqlite";
@@ -233,6 +234,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .page_size(DB_PAGE)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        .pragma("soft_heap_limit", SQLITE_HEAP)
         .pragma("wal_autocheckpoint", CHECKPOINT)
         .pragma("journal_size_limit", LOG_LIMIT)
         .disable_statement_logging()

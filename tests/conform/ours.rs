@@ -5,17 +5,29 @@ use std::collections::BTreeSet;
 use zotferry_conformance::case::{self, Side};
 use zotferry_conformance::known::Known;
 use zotferry_conformance::report;
-use zotferry_conformance::runner::run;
+use zotferry_conformance::runner::{Ended, run};
 
 use crate::harness::{TestHub, free_port};
 
-/// Every case holds against our own hub, without a known failure, and leaves nothing behind.
+/// Every case in which it is asked holds against our own hub.
 #[tokio::test(flavor = "multi_thread")]
-async fn our_hub_keeps_every_case() {
+async fn our_hub_keeps_every_case_in_which_it_is_asked() {
+    keeps_every_case_of(Side::Server).await;
+}
+
+/// Every case in which it asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn our_hub_keeps_every_case_in_which_it_asks() {
+    keeps_every_case_of(Side::Client).await;
+}
+
+/// Without a known failure, and nothing is left behind.
+async fn keeps_every_case_of(side: Side) {
     let address = free_port();
     let hub = TestHub::start(address, address);
-    let told = |ended: &zotferry_conformance::runner::Ended| println!("{}", report::line(ended));
-    let found = run(hub.target(address), case::all(), &Known::new(), &told).await.unwrap();
+    let told = |ended: &Ended| println!("{}", report::line(ended));
+    let cases = case::all().into_iter().filter(|case| case.side == side).collect();
+    let found = run(hub.target(address), cases, &Known::new(), &told).await.unwrap();
     println!("{}", report::text(&found, true));
     assert!(!found.failed(true), "{:?}", found.broken());
     assert_eq!(found.left_over, None);

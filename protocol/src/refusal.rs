@@ -101,6 +101,13 @@ refusals! {
     Unavailable = 61, "unavailable", "QUEUE-11", 503, Later, "this hub cannot answer now; come back later";
 }
 
+impl Code {
+    /// For a person: the word and its sentence.
+    pub fn explained(self) -> String {
+        format!("{self}: {}", self.sentence())
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
@@ -122,6 +129,11 @@ impl CodeNumber {
     /// REF-4: a code that is not known is treated by its class: later, the same hub.
     pub fn retry(self) -> Retry {
         Code::from_number(self.0).map_or(Retry::Later, Code::retry)
+    }
+
+    /// For a person: [`Code::explained`], or the number of a code that is not known.
+    pub fn explained(self) -> String {
+        Code::from_number(self.0).map_or_else(|| self.to_string(), Code::explained)
     }
 }
 

@@ -158,7 +158,7 @@ impl Restoring<'_> {
         for (coming, report) in coming.iter().zip(merged.map_err(SaveError::Merge)?) {
             match report {
                 OpReport { status: OpStatus::Refused, code, .. } => {
-                    let reason = code.map_or_else(|| "refused".to_owned(), |code| code.to_string());
+                    let reason = code.map_or_else(|| "refused".to_owned(), |code| code.explained());
                     self.trouble(coming.path.clone(), reason).await;
                 }
                 OpReport { status: OpStatus::Stored, .. } if coming.first => self.done.taken += 1,

@@ -28,7 +28,7 @@ pub(crate) fn options(target: &Path) -> ExportOptions {
     ExportOptions { target: target.to_owned(), copy: false, prune: false, identity: None }
 }
 
-fn from(backup: &Path) -> RestoreOptions {
+pub(crate) fn from(backup: &Path) -> RestoreOptions {
     let (identity, nick) = (None, None);
     RestoreOptions { backup: backup.to_owned(), identity, nick, copy: false, dry_run: false }
 }
@@ -60,7 +60,7 @@ async fn try_save(
 }
 
 /// Brings a backup back: what was done, and what did not come.
-async fn bring(
+pub(crate) async fn bring(
     hub: &Arc<Hub>,
     options: RestoreOptions,
 ) -> Result<(Restored, Vec<String>), SaveError> {

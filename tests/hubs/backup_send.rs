@@ -19,9 +19,10 @@ use zotferry_protocol::codec;
 use zotferry_protocol::identity::Signer;
 use zotferry_protocol::ids::{Digest, Millis, PacketId};
 use zotferry_protocol::packets::{Operation, Source};
+use zotferry_protocol::refusal::Code;
 use zotferry_protocol::restore::{Restore, SignedRestore, Step};
 
-use crate::backup::{alone, data_file, furnish, lines, options, save, shows_all};
+use crate::backup::{self, alone, data_file, furnish, lines, options, save, shows_all};
 use crate::harness::{MIB, Setup, TestHub, noise, set, small_key, until};
 
 /// Brings a backup to a hub: what was done, and what did not come.
@@ -84,6 +85,33 @@ async fn a_backup_is_brought_over_the_network() {
     };
     assert_eq!(sum(&to).await, sum(&origin).await, "a comparison would find them equal");
     assert_eq!(to.counts().bytes_fetched, 0);
+}
+
+/// SYNC-12, BACKUP-22: what there is no room for is named, with the reason in words, and all else comes; with more room the
+/// rest comes, over the network and from a folder alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_exceeds_the_quota_is_named_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_origin, put, backup, to, key) = prepared(dir.path(), Setup::default()).await;
+    let alice = to.channel("alice").await.id;
+    let largest = put.iter().map(|(_, bytes)| bytes.len() as u64).max().unwrap();
+    let all: u64 = put.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    to.hub().catalog.set_quota(alice, Some(largest - 1)).await.unwrap();
+    for over_network in [true, false] {
+        let (done, troubles) = if over_network {
+            bring(&backup, &to, &key).await.unwrap()
+        } else {
+            backup::bring(to.hub(), backup::from(&backup)).await.unwrap()
+        };
+        assert_eq!(done.troubles, troubles.len() as u64);
+        assert!(!troubles.is_empty() && troubles.len() < put.len(), "{troubles:?}");
+        let reason = Code::QuotaExceeded.explained();
+        assert!(troubles.iter().all(|one| one.ends_with(&reason)), "{troubles:?}");
+    }
+    to.hub().catalog.set_quota(alice, Some(2 * all)).await.unwrap();
+    let (_, troubles) = bring(&backup, &to, &key).await.unwrap();
+    assert_eq!(troubles, [""; 0]);
+    shows_all(&to, "alice", &put).await;
 }
 
 /// BACKUP-23: damaged data and metadata are named, nothing of them is visible, and all else comes.

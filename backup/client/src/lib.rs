@@ -136,7 +136,7 @@ impl Sending {
             match came.status {
                 OpStatus::Refused => {
                     let reason =
-                        came.code.map_or_else(String::new, |code| CodeNumber(code).to_string());
+                        came.code.map_or_else(String::new, |code| CodeNumber(code).explained());
                     trouble(done, told, coming.path.clone(), reason).await;
                 }
                 OpStatus::Stored if coming.first => done.taken += 1,

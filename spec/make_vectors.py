@@ -29,6 +29,7 @@ from encoder import (  # noqa: E402
     cases_packets,
     cases_photos,
     cases_sync,
+    cases_trees,
     exchange,
     refusals,
 )
@@ -53,6 +54,7 @@ VECTORS = {
     "restores": cases_backup.restores,
     "rotations": cases_keys.rotations,
     "streams": cases_frames.streams,
+    "trees": cases_trees.cases,
     "versions": cases_sync.version_cases,
 }
 REQUIREMENT = re.compile(r"^> \*\*([A-Z]+-\d+)\*\* \(([^)]+)\) ")

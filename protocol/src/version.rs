@@ -125,17 +125,14 @@ impl Version {
         Self::new(vector, Hlc::after(last, now), replica)
     }
 
-    /// SYNC-33: the version of a removal at `replica`: an edit, in the line of the content's versions, of
-    /// the content and of earlier removals (`seen`).
-    pub fn removal<'a>(
+    /// SYNC-33, SYNC-44: what a removal, or new content of an entry that has `removed`, is an edit of: the join of what is there of
+    /// both. `None` where there is nothing.
+    pub fn joined<'a>(
         seen: impl IntoIterator<Item = &'a Self>,
-        replica: ReplicaId,
-        now: Millis,
-    ) -> Result<Self, VersionError> {
+    ) -> Result<Option<Self>, VersionError> {
         let mut seen = seen.into_iter();
         let first = seen.next().cloned();
-        let all = first.map(|first| seen.try_fold(first, |all, next| join(&all, next)));
-        Self::edit(all.transpose()?.as_ref(), replica, now)
+        first.map(|first| seen.try_fold(first, |all, next| join(&all, next))).transpose()
     }
 
     /// Edits seen, by the replica that made them; never 0.

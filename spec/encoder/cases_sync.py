@@ -123,8 +123,8 @@ def nested(depth):
 
 def version_cases():
     return {
-        "encoded": encoded(), "bad": bad(), "edits": edits(), "pairs": pairs(), "removals": removals(), "copies": copies(),
-        "cycles": cycles(),
+        "encoded": encoded(), "bad": bad(), "edits": edits(), "pairs": pairs(), "removals": removals(), "revivals": revivals(),
+        "copies": copies(), "cycles": cycles(),
     }
 
 
@@ -197,6 +197,29 @@ def removals():
             "contents": [plain(content), plain(other)],
         })
     return out
+
+
+def revivals():
+    """New content for an entry that has `removed`: an edit of both, which no removal has seen."""
+    content, other = edit(None, R1, NOW), edit(None, R2, NOW + 5)
+    removed = edit(content, R2, NOW + 1)
+    cases = [
+        ("removed by another clone", content, removed, R1, NOW + 2),
+        ("removed by the same clone", content, removed, R2, NOW + 2),
+        ("removed by one that knew of no content", content, edit(None, R3, NOW), R1, NOW + 2),
+        ("removed after a join", versions.join(content, other), edit(versions.join(content, other), R3, NOW + 9), R1, NOW + 2),
+        ("removed under a clock that is ahead", content, edit(content, R2, NOW + 86_400_000), R1, NOW + 2),
+        ("removed, put again, and removed again", edit(removed, R1, NOW + 2), edit(edit(removed, R1, NOW + 2), R3, NOW + 3), R2, NOW + 4),
+        ("lives already", edit(content, R1, NOW + 3), removed, R1, NOW + 4),
+    ]
+    return [
+        {
+            "name": name, "requirement": "SYNC-44", "content": plain(content), "removed": plain(removed),
+            "replica": replica.hex(), "now": now, "result": plain(edit(versions.join(content, removed), replica, now)),
+            "lived": not versions.has_seen(removed, content),
+        }
+        for name, content, removed, replica, now in cases
+    ]
 
 
 def joined(seen):

@@ -17,6 +17,7 @@ import places
 import refusals
 import shapes
 import streams
+import trees
 import trie
 import versions
 
@@ -126,6 +127,13 @@ def removal_is(case):
     """Which contents a removal covers (SYNC-34)."""
     removed = version_of(case["result"])
     return [versions.has_seen(removed, version_of(content)) for content in case["contents"]] == case["covers"]
+
+
+def revival_is(case):
+    """SYNC-44, as `edits.Edits.put` makes it."""
+    content, removed = version_of(case["content"]), version_of(case["removed"])
+    edit = versions.edit(versions.join(content, removed), raw(case["replica"]), case["now"])
+    return edit == version_of(case["result"]) and not versions.has_seen(removed, edit)
 
 
 def cut_is(case):
@@ -321,9 +329,12 @@ CHECKS = {
     ("versions", "bad"): lambda c: refusal_of(versions.version, shapes.unpack_map(raw(c["bytes"]))) == "bad-field",
     ("versions", "pairs"): pair_is,
     ("versions", "removals"): removal_is,
+    ("versions", "revivals"): revival_is,
     ("versions", "edits"): edit_is,
     ("versions", "copies"): copy_is,
     ("versions", "cycles"): cycles_are,
+    ("trees", "living"): trees.living_is,
+    ("trees", "removals"): trees.removal_is,
     ("items", "merged"): item_merge_is,
     ("frames", "responses"): frames_are,
     ("frames", "bad"): bad_frame,

@@ -35,8 +35,9 @@ const THEMES: &[&[File]] = &[
     sync::FILES,
 ];
 
-/// What is about rules that this crate does not know: `src/items/tests.rs` and `backup/tests/vectors.rs` run it.
-const ELSEWHERE: [&str; 2] = ["backup", "items"];
+/// What is about rules that this crate does not know: `src/items/tests.rs`, `src/packets/tests/trees.rs` and
+/// `backup/tests/vectors.rs` run it.
+const ELSEWHERE: [&str; 3] = ["backup", "items", "trees"];
 
 /// A vector that nobody runs proves nothing.
 #[test]
@@ -112,7 +113,7 @@ fn restores_are_believed_as_specified() {
     run(restores::FILES);
 }
 
-/// SYNC-6, SYNC-7, SYNC-18 to SYNC-26.
+/// SYNC-6, SYNC-7, SYNC-18 to SYNC-26, SYNC-33, SYNC-37, SYNC-38, SYNC-40, SYNC-44.
 #[test]
 fn rows_and_versions_behave_as_specified() {
     run(sync::FILES);

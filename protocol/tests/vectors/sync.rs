@@ -31,6 +31,7 @@ pub(crate) const FILES: &[File] = &[
             ("edits", edit),
             ("pairs", pair),
             ("removals", removal),
+            ("revivals", revival),
             ("copies", copy),
             ("cycles", cycle),
         ],
@@ -118,12 +119,24 @@ fn pair(case: Case<'_>) {
 fn removal(case: Case<'_>) {
     let seen: Vec<Version> = case.list("seen").map(version).collect();
     let now = Millis(case.u64("now"));
-    let removal = Version::removal(&seen, case.replica("replica"), now).expect("a removal");
+    let all = Version::joined(&seen).expect("a join");
+    let removal = Version::edit(all.as_ref(), case.replica("replica"), now).expect("a removal");
     assert_eq!(removal, version(case.child("result")));
     let covers = case.child("covers").0.as_array().expect("a list").clone();
     for (content, covered) in case.list("contents").map(version).zip(covers) {
         assert_eq!(Some(removal.has_seen(&content)), covered.as_bool());
     }
+}
+
+/// SYNC-44: what is put again lives, whatever its removal had seen.
+fn revival(case: Case<'_>) {
+    let (content, removed) = (version(case.child("content")), version(case.child("removed")));
+    assert_eq!(!removed.has_seen(&content), case.flag("lived"));
+    let both = Version::joined([&content, &removed]).expect("a join");
+    let now = Millis(case.u64("now"));
+    let edit = Version::edit(both.as_ref(), case.replica("replica"), now).expect("an edit");
+    assert_eq!(edit, version(case.child("result")));
+    assert!(!removed.has_seen(&edit) && edit.has_seen(&removed) && edit.has_seen(&content));
 }
 
 /// SYNC-37, SYNC-38: every clone makes the same copy.

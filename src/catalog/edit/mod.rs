@@ -21,7 +21,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 use zotferry_protocol::codec;
 use zotferry_protocol::ids::{Millis, ResourceId};
 use zotferry_protocol::packets::Op;
-use zotferry_protocol::version::{Version, join};
+use zotferry_protocol::version::Version;
 
 use super::attach::{self, check_name};
 use super::channels::{Channel, channel_in};
@@ -93,12 +93,10 @@ pub struct Maker<'a> {
 /// SYNC-44: the version that an edit of an entry's content replaces: what a removal had seen counts as seen, or
 /// the entry would stay removed.
 pub(super) fn seen_content(row: &Attach) -> Result<Option<VersionBytes>, CatalogError> {
-    let (Some(content), Some(removed)) = (&row.content_version, &row.removed_version) else {
-        return Ok(row.content_version.clone().or_else(|| row.removed_version.clone()));
-    };
-    let both = join(&decoded(content)?, &decoded(removed)?);
-    let both = both.map_err(|e| CatalogError::Corrupt(e.to_string()))?;
-    Ok(Some(VersionBytes(codec::encode(&both))))
+    let both = [&row.content_version, &row.removed_version].into_iter().flatten();
+    let seen: Vec<Version> = both.map(decoded).collect::<Result<_, _>>()?;
+    let joined = Version::joined(&seen).map_err(|e| CatalogError::Corrupt(e.to_string()))?;
+    Ok(joined.map(|version| VersionBytes(codec::encode(&version))))
 }
 
 fn decoded(bytes: &VersionBytes) -> Result<Version, CatalogError> {

@@ -4,6 +4,7 @@
 //! `ZOTFERRY_SEEDS` says how many seeds are tried, `ZOTFERRY_SEED` names one.
 
 mod edits;
+mod trees;
 mod world;
 
 use world::World;

@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    async fn deliver(&self, to: usize, from: usize, operations: &[Vec<u8>]) {
+    pub(super) async fn deliver(&self, to: usize, from: usize, operations: &[Vec<u8>]) {
         let hub = &self.hubs[to];
         let operations: Vec<Operation> = operations
             .iter()
@@ -242,7 +242,7 @@ impl World {
     }
 
     /// Every entry, tombstones too.
-    async fn all_entries(&self, clone: usize) -> Vec<Attach> {
+    pub(super) async fn all_entries(&self, clone: usize) -> Vec<Attach> {
         let channel = self.channel(clone).await;
         self.hubs[clone].catalog.every_entry(channel.id).await.expect("read")
     }

@@ -30,11 +30,13 @@ from encoder import (  # noqa: E402
     cases_photos,
     cases_sync,
     cases_trees,
+    cases_world,
     exchange,
     refusals,
 )
 
 VECTORS = {
+    "addresses": cases_world.addresses,
     "attach": cases_sync.attach,
     "audit": cases_audit.cases,
     "backup": cases_backup.cases,
@@ -51,6 +53,7 @@ VECTORS = {
     "packets": cases_packets.packets,
     "photos": cases_photos.cases,
     "refusals": refusals.cases,
+    "replays": cases_world.replays,
     "restores": cases_backup.restores,
     "rotations": cases_keys.rotations,
     "streams": cases_frames.streams,

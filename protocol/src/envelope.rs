@@ -77,6 +77,18 @@ pub struct Header {
     pub answers: Option<PacketId>,
 }
 
+impl Header {
+    /// SIGN-6: whether the packet counts at this time. Asked at every presentation.
+    pub fn fresh(&self, now: Millis) -> Result<(), Refusal> {
+        let Self { at, expires, .. } = *self;
+        if at > now.plus(MAX_AHEAD) || now > expires || expires.since(at) > MAX_LIFE || expires < at
+        {
+            return Err(Code::Stale.into());
+        }
+        Ok(())
+    }
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     #[serde(flatten)]
@@ -182,16 +194,6 @@ impl Authentic<'_> {
     /// Who, for whom, when.
     pub fn header(&self) -> &Header {
         &self.header
-    }
-
-    /// SIGN-6: whether it counts at this time. Asked at every presentation.
-    pub fn fresh(&self, now: Millis) -> Result<(), Refusal> {
-        let Header { at, expires, .. } = self.header;
-        if at > now.plus(MAX_AHEAD) || now > expires || expires.since(at) > MAX_LIFE || expires < at
-        {
-            return Err(Code::Stale.into());
-        }
-        Ok(())
     }
 
     /// SIGN-11: an answer counts because it repeats the id of the request, not by its date.

@@ -36,8 +36,11 @@ pub fn envelope(bytes: &[u8], key: &PublicKey, me: &SiteId) {
     let Ok(authentic) = sealed.authenticate(key, me) else { return };
     let (at, expires) = (authentic.header().at, authentic.header().expires);
     let later = Millis(expires.0.saturating_add(1));
-    assert!(later == expires || authentic.fresh(later).is_err(), "nothing is fresh for ever");
-    authentic.fresh(at).ok();
+    assert!(
+        later == expires || authentic.header().fresh(later).is_err(),
+        "nothing is fresh for ever"
+    );
+    authentic.header().fresh(at).ok();
     authentic.packet().ok();
 }
 

@@ -48,6 +48,7 @@ def rotations():
         "chains": chains(),
         "rivals": rivals(),
         "records": records(),
+        "turns": turns(),
         "introductions": introductions(),
     }
 
@@ -183,6 +184,35 @@ def records():
         | (refused(code) if code else {"code": None})
         for name, chain, location, code in cases
     ]
+
+
+def turns():
+    """What becomes of the locations that were listed when further rotations are taken."""
+    all_three = [turn()]
+    two_kept, alone = [turn(keep=[A, C])], [turn(keep=[A])]
+    cases = [
+        ("all are kept", [], all_three, "ABC", ""),
+        ("one is put out", [], two_kept, "AC", "B"),
+        ("all others are put out", [], alone, "A", "BC"),
+        ("two rotations at once, the second puts one out", [], [turn(), turn(2, SECOND, THIRD, keep=[A, B])], "AB", "C"),
+        ("put out by the first of two, named by the second", [], [turn(keep=[A, C]), turn(2, SECOND, THIRD)], "AC", "B"),
+        ("the hub that rotated is put out by another", all_three, [turn(), turn(2, SECOND, THIRD, "site-b", keep=[B, C])], "BC", "A"),
+        ("the other chain counts, which keeps others", two_kept, [turn(new=THIRD, keep=[A, B], at=NOW + 1)], "A", "C"),
+    ]
+    out = []
+    for name, known, taken, stay, gone in cases:
+        sites = {"A": "site-a", "B": "site-b", "C": "site-c"}
+        held = [state(record(sites[one], REPLICA), sites[one]) for one in sorted(stay + gone)]
+        out.append(turned(name, known, taken, held, [SITES[sites[one]] for one in gone]))
+    stated = state(record("site-b", REPLICA), "site-b", SECOND)
+    old = state(record("site-c", REPLICA), "site-c")
+    again = [turn(keep=[A, C]), turn(2, SECOND, THIRD, keep=[A, B])]
+    return [*out, turned("stated anew by the second key, and kept", two_kept, again, [stated, old], [C])]
+
+
+def turned(name, known, taken, records, gone):
+    case = base(name, "ID-28") | {"first_key": KEYS[FIRST].pem, "known": plain(known), "taken": plain(taken)}
+    return case | {"records": plain(records), "gone": gone}
 
 
 def introductions():

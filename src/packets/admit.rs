@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use zotferry_protocol::envelope::{Authentic, Header, Sealed, Verified, open};
 use zotferry_protocol::identity::{Introduction, KeyChain, PublicKey, VerifiedLocation};
+use zotferry_protocol::ids::Millis;
 use zotferry_protocol::packets::Packet;
 use zotferry_protocol::refusal::{Code, Refusal};
 
 use super::statements::{Bringer, Judged, judge};
 use super::unavailable;
-use crate::catalog::{Channel, Location, LocationState, NewSite, Site};
+use crate::catalog::{Catalog, Channel, Location, LocationState, NewSite, Site};
 use crate::hub::Hub;
 
 /// A hub that speaks for one of our channels.
@@ -50,14 +51,8 @@ pub(super) async fn admit(
     let (site, shown, authentic) = authenticate(hub, bytes).await?;
     let header = authentic.header().clone();
     let signed = |refusal: Refusal| Denied::Signed(header.clone(), refusal);
-    let purged = hub.catalog.purged_through().await.map_err(|e| unavailable(&e))?;
-    authentic.fresh(hub.clock.now().max(purged)).map_err(signed)?;
-    if header.expires <= purged {
-        return Err(signed(Code::Stale.into()));
-    }
-    if let Some(answer) =
-        hub.catalog.replay_lookup(&header.id).await.map_err(|e| unavailable(&e))?
-    {
+    let before = answered(&hub.catalog, &header, hub.clock.now()).await;
+    if let Some(answer) = before.map_err(signed)? {
         return Err(Denied::Again(answer));
     }
     let packet = authentic.packet().map_err(signed)?;
@@ -76,6 +71,20 @@ pub(super) async fn admit(
         hub.catalog.seen(caller.site.id, hub.clock.now()).await.map_err(|e| unavailable(&e))?;
     }
     Ok((caller, packet))
+}
+
+/// SIGN-6, SIGN-9, SIGN-12: whether it is a packet's time, and how it was answered if it came before.
+pub(super) async fn answered(
+    catalog: &Catalog,
+    header: &Header,
+    now: Millis,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let purged = catalog.purged_through().await.map_err(|e| unavailable(&e))?;
+    header.fresh(now.max(purged))?;
+    if header.expires <= purged {
+        return Err(Code::Stale.into());
+    }
+    catalog.replay_lookup(&header.id).await.map_err(|e| unavailable(&e))
 }
 
 /// SIGN-3, SIGN-4: the signing hub is known, or introduces itself by a record that one of our

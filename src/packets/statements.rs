@@ -174,14 +174,13 @@ pub(crate) async fn turn(
     notices: Vec<NoticeRow>,
 ) -> Result<(), CallError> {
     let places = hub.catalog.locations(channel.id).await?;
-    let record = |place: &Location| codec::decode_owned::<SignedLocation>(&place.record);
-    let holds = |place: &&Location| record(place).is_ok_and(|r| chain.verify_location(&r).is_ok());
-    let broken = places.iter().filter(|place| !place.foreign && !holds(place));
-    let mut gone: Vec<i64> = broken.map(|place| place.site).collect();
+    let stated = places.iter().filter(|place| !place.foreign);
+    let mut gone = chain.put_out(stated.map(|place| (place.site, &place.record)));
     hub.settle_key(channel, chain)?;
     let key = hub.channel_key(channel)?;
     let mut own = places.iter().find(|place| place.site == hub.site && !place.deleted);
     // ID-31: by the newest key, if it is here; by another one only where nothing else holds.
+    let record = |place: &Location| codec::decode_owned::<SignedLocation>(&place.record);
     let newest = |own: &Location| record(own).is_ok_and(|r| chain.is_of_newest(&r));
     let better = key.public() == chain.newest() && own.is_some_and(|own| !newest(own));
     if chain.admits(key.public(), &hub.site_id) && (better || gone.contains(&hub.site)) {

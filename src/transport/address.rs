@@ -149,43 +149,13 @@ mod tests {
     #[test]
     fn only_public_addresses_pass() {
         let none = policy(&[], &[]);
-        for bad in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "192.168.0.1",
-            "172.16.0.1",
-            "169.254.169.254",
-            "0.0.0.0",
-            "100.64.0.1",
-            "224.0.0.1",
-            "255.255.255.255",
-            "198.18.0.1",
-            "::1",
-            "::",
-            "fe80::1",
-            "fd00::1",
-            "::ffff:127.0.0.1",
-            "64:ff9b::a00:1",
-            "2002:7f00:1::",
-            "2001:db8::1",
-            "ff02::1",
-            "::127.0.0.1",
-            "::ffff:0:127.0.0.1",
-            "64:ff9b::127.0.0.1",
-            "64:ff9b:1::a00:1",
-            "2002:a9fe:a9fe::1",
-            "2001:0:a00:1::1",
-            "3fff::1",
-            "5f00::1",
-            "fec0::1",
-            "192.88.99.1",
-            "192.0.0.170",
-            "203.0.113.1",
-        ] {
-            assert!(none.check(bad.parse().expect("an address"), false).is_err(), "{bad} passed");
-        }
-        for good in ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34"] {
-            assert_eq!(none.check(good.parse().expect("an address"), false), Ok(()), "{good}");
+        let vectors = include_str!("../../spec/vectors/addresses.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).expect("vectors");
+        let cases = vectors["addresses"].as_array().expect("cases");
+        for case in cases {
+            let address = case["address"].as_str().expect("an address");
+            let passes = none.check(address.parse().expect("an address"), false).is_ok();
+            assert_eq!(passes, case["public"] == true, "{address}");
         }
     }
 

@@ -15,6 +15,7 @@ import urllib.parse
 
 import msgpack
 
+from addresses import allowed
 from packets import LIFETIME, MAX_PACKET, check_fields, new_id, open_packet, seal
 from refusals import WORDS, Refused, need
 from store import pack
@@ -33,19 +34,6 @@ class Lost(Exception):
 
 
 FAILURES = (Unsigned, Lost)
-
-
-def allowed(address, networks):
-    """ID-15: a public address, or one that the configuration names."""
-    found = ipaddress.ip_address(address.split("%")[0])
-    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    if inner is None and found in ipaddress.ip_network("64:ff9b::/96"):
-        inner = ipaddress.ip_address(int(found) & 0xFFFFFFFF)
-    if any(found in network for network in networks):
-        return True
-    if inner is not None:
-        return allowed(str(inner), networks)
-    return found.is_global and not found.is_multicast
 
 
 class Calls:

@@ -118,6 +118,10 @@ class Receiver:
     def remember(self, body, answer):
         """SIGN-8, SIGN-12."""
         self.store.run("INSERT INTO packets VALUES (?, ?, ?)", body["id"], body["expires"], answer)
+        self.forget()
+
+    def forget(self):
+        """What can be presented by nobody any more, and how far that goes."""
         limit = self.clone.clock() - KEPT
         old = self.store.one("SELECT max(expires) AS latest FROM packets WHERE expires < ?", limit)
         if old["latest"] is not None:

@@ -7,10 +7,13 @@ import hashlib
 import json
 import pathlib
 import sys
+import tempfile
 
+import addresses
 import chunks
 import frames
 import identity
+import memories
 import operations
 import packets
 import places
@@ -20,6 +23,8 @@ import streams
 import trees
 import trie
 import versions
+from hubs import Hubs
+from store import Store, pack
 
 HERE = pathlib.Path(__file__).parent
 VECTORS = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent.parent / "spec" / "vectors"
@@ -220,6 +225,24 @@ def standing_is(case):
     return words[chain_of(case, "known").standing(chain_of(case, "other"))] == case["standing"]
 
 
+def turn_is(case):
+    """ID-28: which locations are lost with a chain that a listed one brings."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"{folder}/clone.sqlite")
+        hubs = Hubs(store, case["channel"], case["first_key"], None)
+        for number, signed in enumerate(case["known"], 1):
+            store.run("INSERT INTO rotations VALUES (?, ?)", number, pack(signed_of(signed)))
+        records = [signed_of(signed) for signed in case["records"]]
+        sites = [chain_of(case, "known").open_location(signed).site_id for signed in records]
+        for signed in records:
+            hubs.take(hubs.chain().open_location(signed), "listed")
+        lived = all(map(hubs.listed, sites))
+        taken = hubs.take_rotations([signed_of(signed) for signed in case["taken"]], sites[0])
+        gone = [site for site in sites if hubs.gone(site)]
+        store.base.close()
+    return lived and taken and gone == case["gone"]
+
+
 def plan_is(case):
     """The frames of an answer; a chunk without a length is of an item that cannot be given."""
     wanted = [(chunk["item"], chunk["chunk"], chunk["len"]) for chunk in case["wanted"]]
@@ -306,6 +329,7 @@ CHECKS = {
     ("rotations", "chains"): lambda c: refusal_of(chain_of, c) == c["code"],
     ("rotations", "rivals"): standing_is,
     ("rotations", "records"): lambda c: refusal_of(location, c) == c["code"],
+    ("rotations", "turns"): turn_is,
     ("rotations", "introductions"): introduction_is,
     ("notices", "good"): lambda c: notice_of(c) == c["notice"],
     ("notices", "bad"): lambda c: refusal_of(notice_of, c) == c["code"],
@@ -333,6 +357,8 @@ CHECKS = {
     ("versions", "edits"): edit_is,
     ("versions", "copies"): copy_is,
     ("versions", "cycles"): cycles_are,
+    ("replays", "memories"): memories.memory_is,
+    ("addresses", "addresses"): lambda c: addresses.allowed(c["address"], []) == c["public"],
     ("trees", "living"): trees.living_is,
     ("trees", "removals"): trees.removal_is,
     ("items", "merged"): item_merge_is,

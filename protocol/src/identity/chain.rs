@@ -9,6 +9,7 @@ use super::{
     PublicKey, SignedLocation, SignedNotice, SignedRotation, VerifiedLocation, VerifiedNotice,
     VerifiedRotation,
 };
+use crate::codec;
 use crate::ids::{PortableId, SiteId};
 use crate::refusal::{Code, Refusal};
 
@@ -112,6 +113,16 @@ impl KeyChain {
             return Ok(verified);
         }
         Err(Refusal::with(Code::BadLocation, "an earlier key signed it for a hub that left"))
+    }
+
+    /// ID-28: which of the locations whose records (MessagePack) are known are clones no more by these keys.
+    pub fn put_out<K>(&self, records: impl IntoIterator<Item = (K, impl AsRef<[u8]>)>) -> Vec<K> {
+        let holds = |record: &[u8]| {
+            let signed = codec::decode_owned::<SignedLocation>(record);
+            signed.and_then(|signed| self.verify_location(&signed)).is_ok()
+        };
+        let gone = records.into_iter().filter(|(_, record)| !holds(record.as_ref()));
+        gone.map(|(location, _)| location).collect()
     }
 
     /// ID-27: whether a record of this hub holds if this key signs it.

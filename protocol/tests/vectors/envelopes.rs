@@ -40,7 +40,7 @@ fn certain<'a>(case: Case<'_>, bytes: &'a [u8]) -> Result<Authentic<'a>, Refusal
 }
 
 fn taken(authentic: Authentic<'_>, now: Millis) -> Result<Verified<Packet>, Refusal> {
-    authentic.fresh(now)?;
+    authentic.header().fresh(now)?;
     authentic.packet()
 }
 

@@ -109,7 +109,7 @@ fn introduction(case: Case<'_>) {
         let me = SiteId::new(case.text("receiver")).expect("a site id");
         let authentic = sealed.authenticate(location.site_key(), &me).expect("a signature");
         assert_eq!(authentic.header().from.channel, location.location().channel);
-        assert_eq!(authentic.fresh(case.now()), Ok(()));
+        assert_eq!(authentic.header().fresh(case.now()), Ok(()));
         authentic.packet().expect("a packet");
         return;
     };

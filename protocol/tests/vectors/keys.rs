@@ -1,5 +1,6 @@
 //! rotations.json, notices.json.
 
+use zotferry_protocol::codec;
 use zotferry_protocol::envelope::open;
 use zotferry_protocol::identity::{
     BaseUrl, KeyChain, Notice, Rotation, SignedLocation, SignedNotice, SignedRotation, Standing,
@@ -19,6 +20,7 @@ pub(crate) const FILES: &[File] = &[
             ("chains", chain),
             ("rivals", rivals),
             ("records", record),
+            ("turns", turn),
             ("introductions", introduction),
         ],
     ),
@@ -90,16 +92,34 @@ fn rivals(case: Case<'_>) {
     assert_eq!(standing, case.text("standing"));
 }
 
-/// ID-27: by which keys a record may be signed.
-fn record(case: Case<'_>) {
-    let fields = case.child("signed");
-    let signed = SignedLocation {
+fn location(fields: Case<'_>) -> SignedLocation {
+    SignedLocation {
         record: fields.bytes("record"),
         channel_sig: fields.bytes("channel_sig"),
         site_sig: fields.bytes("site_sig"),
-    };
+    }
+}
+
+/// ID-27: by which keys a record may be signed.
+fn record(case: Case<'_>) {
+    let signed = location(case.child("signed"));
     let verified = chain_of(case, "rotations").expect("a chain").verify_location(&signed);
     assert_eq!(verified.err().map(|refusal| refusal.code), case.code());
+}
+
+/// ID-28: which locations a hub that knew one chain loses when it takes another.
+fn turn(case: Case<'_>) {
+    let known = chain_of(case, "known").expect("a chain");
+    let taken = chain_of(case, "taken").expect("a chain");
+    let records = || {
+        case.list("records").map(location).map(|signed| {
+            let id = known.verify_location(&signed).expect("a record that holds").site_id().clone();
+            (id.to_string(), codec::encode(&signed))
+        })
+    };
+    assert!(known.put_out(records()).is_empty());
+    let gone: Vec<_> = case.list("gone").map(|id| id.0.as_str().expect("a text")).collect();
+    assert_eq!(taken.put_out(records()), gone);
 }
 
 /// ID-21, ID-34: by a hub that knows the channel's first key and takes the rotations that it is shown.

@@ -20,7 +20,7 @@ fn take(case: Case<'_>, bytes: &[u8], now: Millis) -> Verified<Packet> {
     let me = SiteId::new(case.text("receiver")).expect("a site id");
     let sealed = open(bytes).expect("an envelope");
     let authentic = sealed.authenticate(&key, &me).expect("a good signature");
-    authentic.fresh(now).expect("dates that count");
+    authentic.header().fresh(now).expect("dates that count");
     authentic.packet().expect("a good packet")
 }
 

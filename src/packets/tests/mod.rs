@@ -4,6 +4,7 @@
 //! `ZOTFERRY_SEEDS` says how many seeds are tried, `ZOTFERRY_SEED` names one.
 
 mod edits;
+mod replays;
 mod trees;
 mod world;
 

@@ -176,7 +176,7 @@ impl World {
     }
 
     /// The hub is gone without having closed anything, and starts again.
-    async fn crash(&mut self, clone: usize) {
+    pub(super) async fn crash(&mut self, clone: usize) {
         let path = self.dir.path().join(clone.to_string());
         let hub = self.hubs.remove(clone);
         hub.catalog.close().await;

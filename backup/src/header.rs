@@ -169,6 +169,11 @@ impl Header {
         serde_json::from_slice(line).map_err(wrong)
     }
 
+    /// BACKUP-24: whether it is of this channel, and one of the keys that count where that lives has signed it.
+    pub fn is_of(&self, living: &KeyChain) -> bool {
+        *living.channel() == self.channel.0 && living.keys().any(|key| key.pem() == self.key)
+    }
+
     /// The channel's keys, as the head says them: they begin with the one that the id is made from.
     ///
     /// # Errors

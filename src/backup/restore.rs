@@ -93,7 +93,7 @@ async fn channel(
         return Ok(identity::import(hub, opened, options.nick.as_deref()).await?);
     };
     let chain = hub.chain(&channel).await.map_err(|e| SaveError::Row(e.to_string()))?;
-    if !chain.keys().any(|key| key.pem() == header.key) {
+    if !header.is_of(&chain) {
         return Err(SaveError::OtherKey);
     }
     if !hub.lives_here(channel.id).await? {

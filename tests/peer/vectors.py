@@ -381,7 +381,8 @@ NOT_APPLICABLE = {
     ("items", "texts"), ("items", "json_texts"), ("items", "rows"), ("items", "signed"),
     ("photos", "sizes"), ("photos", "current"),
     ("backup", "rows"), ("backup", "metadata"), ("backup", "metadata_bad"), ("backup", "heads"),
-    ("backup", "heads_bad"), ("backup", "lines"), ("restores", "good"), ("restores", "bad"),
+    ("backup", "heads_bad"), ("backup", "heads_there"), ("backup", "lines"), ("backup", "folders"), ("backup", "folders_bad"),
+    ("restores", "good"), ("restores", "bad"),
 }  # fmt: skip
 
 

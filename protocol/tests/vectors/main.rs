@@ -35,7 +35,7 @@ const THEMES: &[&[File]] = &[
     sync::FILES,
 ];
 
-/// What is about rules that this crate does not know: `backup/tests/vectors.rs`, and in `src/` `items/tests.rs`,
+/// What is about rules that this crate does not know: `backup/tests/vectors/`, and in `src/` `items/tests.rs`,
 /// `packets/tests/` and `transport/address.rs` run it.
 const ELSEWHERE: [&str; 5] = ["addresses", "backup", "items", "replays", "trees"];
 

@@ -1,17 +1,31 @@
 //! Runs `spec/vectors/backup.json`, which an encoder made of the specification's text alone.
 #![allow(missing_docs, reason = "a test binary")]
 
+mod folders;
+
 use std::path::Path;
 
 use serde_json::Value;
 use zotferry_backup::{Backup, Line, Metadata, row_from_json, row_to_json};
 use zotferry_protocol::codec;
+use zotferry_protocol::identity::{KeyChain, PublicKey, SignedRotation};
+use zotferry_protocol::ids::PortableId;
 
 fn cases(kind: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors/backup.json");
     let text = std::fs::read_to_string(path).expect("a file of vectors");
     let kinds: Value = serde_json::from_str(&text).expect("JSON");
-    let known = ["rows", "metadata", "metadata_bad", "heads", "heads_bad", "lines"];
+    let known = [
+        "rows",
+        "metadata",
+        "metadata_bad",
+        "heads",
+        "heads_bad",
+        "heads_there",
+        "lines",
+        "folders",
+        "folders_bad",
+    ];
     let there = kinds.as_object().expect("kinds").keys();
     assert_eq!(
         there.filter(|kind| !known.contains(&kind.as_str())).count(),
@@ -80,6 +94,30 @@ fn heads_are_believed_as_specified() {
     }
     for case in cases("heads_bad") {
         assert!(open(&case).is_err(), "{}", case["name"]);
+    }
+}
+
+/// BACKUP-24.
+#[test]
+fn backups_come_back_into_their_channel_alone() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for case in cases("heads_there") {
+        std::fs::write(dir.path().join("backup.jsonl"), text(&case, "head")).expect("written");
+        let backup = Backup::open(dir.path()).expect("a good head");
+        let rotation = |one: &Value| SignedRotation {
+            record: bytes(one, "record"),
+            old_sig: bytes(one, "old_sig"),
+            new_sig: bytes(one, "new_sig"),
+            site_sig: bytes(one, "site_sig"),
+        };
+        let rotations: Vec<_> =
+            case["rotations"].as_array().expect("a list").iter().map(rotation).collect();
+        let first = PublicKey::from_pem(text(&case, "first_key")).expect("a key");
+        let channel = PortableId::new(text(&case, "channel")).expect("an id");
+        let living = KeyChain::new(channel, first);
+        // A rotation names its channel: another one has none of them.
+        let living = living.with(&rotations).expect("a chain");
+        assert_eq!(backup.header().is_of(&living), case["taken"] == true, "{}", case["name"]);
     }
 }
 

@@ -12,8 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinError;
 use zotferry_protocol::packets::PhotoRow;
-use zotferry_protocol::photo::{Choice, Crop, Shape, Target, target};
-use zotferry_protocol::version::Hlc;
+use zotferry_protocol::photo::{Crop, Shape, Target, target};
 
 use super::edit::set_meta;
 use crate::catalog::{
@@ -75,13 +74,14 @@ pub async fn set_photo(
     }
     let (made, crop, picture) = photos::cropped(hub, channel, &entry, shape, crop).await?;
     let before = hub.catalog.chosen_photos(channel.id, shape).await?;
-    let chosen = clock(hub, channel, before.first().and_then(|entry| entry.choice(shape))).await?;
-    let rows = rows(&entry, &picture, shape, &made, (crop, chosen))?;
+    let ended = before.first().and_then(|entry| entry.choice(shape));
+    let rows = rows(&entry, &picture, shape, &made, crop)?;
     let named = hub.storing.read().await;
     let (mime, content) = (made.mime.to_owned(), store(hub, made).await?);
     let cropped = RoleContent { role: shape.role(), content, mime };
     let photos = Some(encoded(&rows));
-    let change = MetaChange { photos, cropped: Some(cropped), ..MetaChange::default() };
+    let chosen = Some((shape, ended.map_or(0, |choice| choice.chosen)));
+    let change = MetaChange { photos, cropped: Some(cropped), chosen, ..MetaChange::default() };
     let entry = set_meta(hub, channel, path, change).await?;
     drop(named);
     let mut unset = 0;
@@ -109,24 +109,14 @@ pub(super) async fn looked_at(hub: &Arc<Hub>, mut puts: Vec<LocalPut>) -> Vec<Lo
     puts
 }
 
-/// PHOTO-8: a time after all that this clone has seen, and after the choice that is to end.
-async fn clock(
-    hub: &Arc<Hub>,
-    channel: &Channel,
-    current: Option<Choice>,
-) -> Result<u64, CatalogError> {
-    let seen = hub.catalog.channel(channel.id).await?.hlc;
-    let seen = current.map_or(seen, |choice| seen.max(choice.chosen));
-    Ok(Hlc::after(Hlc(seen), hub.clock.now()).0.min(Hlc::MAX.0))
-}
-
-/// The entry's rows with those of a shape's three scales; title and description stay.
+/// PHOTO-5, PHOTO-8: the entry's rows with those of a shape's three scales; title and description stay. When they were
+/// chosen says the edit.
 fn rows(
     entry: &Attach,
     picture: &Picture,
     shape: Shape,
     made: &Made,
-    (crop, chosen): (Crop, u64),
+    crop: Crop,
 ) -> Result<Vec<PhotoRow>, CatalogError> {
     let mut rows: BTreeMap<u8, PhotoRow> =
         entry.photo_rows()?.into_iter().map(|row| (row.imgscale, row)).collect();
@@ -149,7 +139,7 @@ fn rows(
         row.photo_usage = shape.usage();
         album(shape).clone_into(&mut row.album);
         row.crop = cut.then_some(crop);
-        row.chosen = Some(chosen);
+        row.chosen = None;
     }
     Ok(rows.into_values().collect())
 }

@@ -15,6 +15,8 @@ mod make;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 mod webp;
 
 pub use header::{Picture, probe};

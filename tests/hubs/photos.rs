@@ -1,18 +1,23 @@
 //! Photos: chosen on one hub, shown by all.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageEncoder, ImageFormat, Rgb, RgbImage};
-use zotferry::catalog::Attach;
-use zotferry::files::{self, set_photo};
+use serde_json::{Value, json};
+use zotferry::catalog::{Access, Attach};
+use zotferry::files::{self, MetaChange, set_photo};
 use zotferry::hub::Hub;
 use zotferry::photo::BadPicture;
 use zotferry::photos::{self, PhotoError, open_scale};
 use zotferry::sweep::sweep;
+use zotferry_protocol::codec;
+use zotferry_protocol::ids::ResourceId;
 use zotferry_protocol::photo::{Crop, Shape};
+use zotferry_protocol::version::{Hlc, Version};
 
 use crate::harness::{Setup, TestHub, pair, until};
 
@@ -250,4 +255,97 @@ async fn lost_scales_are_made_again_and_swept() {
     .await;
     assert_eq!(sweep(origin.hub(), 0).await.unwrap(), 1);
     assert_eq!(files(), 0);
+}
+
+/// PHOTO-8, by the vectors: an edit that chooses an image gives its rows the clock of that edit, and later ones keep it.
+#[tokio::test(flavor = "multi_thread")]
+async fn choices_are_told_as_specified() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = TestHub::build(dir.path(), "hub", Setup::default()).await;
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../spec/vectors/images.json")).unwrap();
+    for (number, case) in vectors["choices"].as_array().unwrap().iter().enumerate() {
+        let nick = format!("alice{number}");
+        hub.create_channel(&nick).await;
+        let mut images = BTreeMap::new();
+        for image in ["a", "b"] {
+            hub.put_bytes(&nick, image, &photo(number as u8, true)).await;
+            let channel = hub.channel(&nick).await.id;
+            let entry = hub.hub().catalog.by_path(channel, &[image]).await.unwrap().unwrap();
+            images.insert(image, entry.hash);
+        }
+        let mut clocks = Vec::new();
+        for edit in case["edits"].as_array().unwrap() {
+            let hash = &images[edit["image"].as_str().unwrap()];
+            let entry = edited(&hub, &nick, hash, edit).await;
+            let meta: Version = codec::decode_owned(&entry.meta_version.0).unwrap();
+            clocks.push(meta.hlc().0);
+            let rows = entry.photo_rows().unwrap();
+            let used = rows.iter().filter(|row| row.photo_usage != 0);
+            let uses = used.map(|row| {
+                let chosen = clocks.iter().position(|clock| Some(*clock) == row.chosen);
+                (row.imgscale.to_string(), json!([row.photo_usage, chosen.map(|n| n + 1)]))
+            });
+            let uses: serde_json::Map<_, _> = uses.collect();
+            assert_eq!(Value::Object(uses), edit["uses"], "{}: {edit}", case["name"]);
+        }
+    }
+}
+
+/// One edit of a vector, and the entry after it.
+async fn edited(hub: &TestHub, nick: &str, hash: &ResourceId, edit: &Value) -> Attach {
+    let channel = hub.channel(nick).await;
+    let catalog = &hub.hub().catalog;
+    let path = catalog.path_of(channel.id, hash).await.unwrap().unwrap();
+    let change = match edit["do"].as_str().unwrap() {
+        "choose" => {
+            let usage = u16::try_from(edit["photo_usage"].as_u64().unwrap()).unwrap();
+            let shape = Shape::of_usage(usage).unwrap();
+            set_photo(hub.hub(), &channel, &path, shape, None).await.unwrap();
+            None
+        }
+        "title" => Some(MetaChange { title: Some("a title".to_owned()), ..MetaChange::default() }),
+        "access" => {
+            let access = Access { allow_cid: "<somebody>".to_owned(), ..Access::default() };
+            Some(MetaChange { access: Some(access), ..MetaChange::default() })
+        }
+        "move" => {
+            let to = vec!["elsewhere".to_owned()];
+            files::rename(hub.hub(), &channel, &path, &to, false).await.unwrap();
+            None
+        }
+        other => panic!("nobody does {other}"),
+    };
+    if let Some(change) = change {
+        files::set_meta(hub.hub(), &channel, &path, change).await.unwrap();
+    }
+    catalog.entry(channel.id, hash).await.unwrap().unwrap()
+}
+
+/// PHOTO-8: a choice is later than the one it ends, also where that was made under a clock that is ahead; one that claims the
+/// end of all time is ended all the same (PHOTO-10), and edits go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_follows_one_that_lies_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = TestHub::build(dir.path(), "hub", Setup::default()).await;
+    let channel = hub.create_channel("alice").await;
+    for name in ["a.jpg", "b.jpg"] {
+        hub.put_bytes("alice", name, &photo(1, false)).await;
+    }
+    let hour = hub.hub().clock.now().plus(3_600_000).0 << 16;
+    for (ahead, follows) in [(hour, true), (Hlc::MAX.0, false)] {
+        set(hub.hub(), "a.jpg", Shape::Profile, None).await;
+        let mut rows = entry(hub.hub(), "a.jpg").await.photo_rows().unwrap();
+        let used = rows.iter_mut().filter(|row| row.photo_usage != 0);
+        used.for_each(|row| row.chosen = Some(ahead));
+        let photos = Some(rows.iter().map(zotferry_protocol::packets::PhotoRow::encode).collect());
+        let change = MetaChange { photos, ..MetaChange::default() };
+        let path = ["a.jpg".to_owned()];
+        files::set_meta(hub.hub(), &channel, &path, change).await.unwrap();
+        set(hub.hub(), "b.jpg", Shape::Profile, None).await;
+        let chosen = entry(hub.hub(), "b.jpg").await.choice(Shape::Profile).unwrap().chosen;
+        assert_eq!(chosen > ahead, follows, "{chosen} after {ahead}");
+        assert_eq!(profile(hub.hub()).await.as_deref(), Some("b.jpg"));
+        assert_eq!(claims(hub.hub()).await, 1);
+    }
 }

@@ -379,7 +379,7 @@ CHECKS = {
 # What a clone that makes no backups, translates no items and makes no scales of images has no use for.
 NOT_APPLICABLE = {
     ("items", "texts"), ("items", "json_texts"), ("items", "rows"), ("items", "signed"),
-    ("photos", "sizes"), ("photos", "current"),
+    ("photos", "sizes"), ("photos", "current"), ("images", "images"), ("images", "cut"), ("images", "choices"),
     ("backup", "rows"), ("backup", "metadata"), ("backup", "metadata_bad"), ("backup", "heads"),
     ("backup", "heads_bad"), ("backup", "heads_there"), ("backup", "lines"), ("backup", "folders"), ("backup", "folders_bad"),
     ("restores", "good"), ("restores", "bad"),

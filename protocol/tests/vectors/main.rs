@@ -36,8 +36,8 @@ const THEMES: &[&[File]] = &[
 ];
 
 /// What is about rules that this crate does not know: `backup/tests/vectors/`, and in `src/` `items/tests.rs`,
-/// `packets/tests/` and `transport/address.rs` run it.
-const ELSEWHERE: [&str; 5] = ["addresses", "backup", "items", "replays", "trees"];
+/// `packets/tests/`, `photo/vectors.rs` and `transport/address.rs` run it, and of `images` `tests/hubs/photos.rs`.
+const ELSEWHERE: [&str; 6] = ["addresses", "backup", "images", "items", "replays", "trees"];
 
 /// A vector that nobody runs proves nothing.
 #[test]

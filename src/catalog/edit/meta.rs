@@ -1,12 +1,15 @@
 //! Describes an entry: title, tags, access lists, photo rows, modification time.
 //!
-//! Spec: SYNC-7, SYNC-36.
+//! Spec: PHOTO-8, SYNC-7, SYNC-36.
 
+use serde_bytes::ByteBuf;
 use zotferry_protocol::codec;
 use zotferry_protocol::ids::{Millis, ResourceId, Role};
 use zotferry_protocol::packets::Op;
+use zotferry_protocol::photo::Shape;
+use zotferry_protocol::version::Hlc;
 
-use super::{Edit, EditError, Maker, seen_content};
+use super::{Edit, EditError, Maker, decoded, seen_content};
 use crate::catalog::columns::VersionBytes;
 use crate::catalog::data::{self, NewData, Origin, Source};
 use crate::catalog::error::CatalogError;
@@ -28,6 +31,8 @@ pub struct MetaChange {
     pub photos: Option<Vec<Vec<u8>>>,
     /// A cropped photo that it gets; others stay. Its bytes are durable already.
     pub cropped: Option<RoleContent>,
+    /// PHOTO-8: the shape as whose photo this edit chooses it, and when the one was chosen that it follows.
+    pub chosen: Option<(Shape, u64)>,
 }
 
 /// Bytes of a role other than `file`.
@@ -63,7 +68,9 @@ impl Catalog {
             return Ok(before);
         }
         if meta {
+            edit.follow(change.chosen);
             row.meta_version = edit.version(Some(&before.meta_version))?;
+            change.chosen.map_or(Ok(()), |(shape, _)| choose(&mut row, shape))?;
         }
         if dated {
             edit.date(&mut row, &before, change.mtime)?;
@@ -95,6 +102,18 @@ fn describe(row: &mut Attach, change: &MetaChange) -> Result<(), CatalogError> {
     Ok(())
 }
 
+/// PHOTO-8: the rows of the shape were chosen by the edit that gave the entry this meta version.
+fn choose(row: &mut Attach, shape: Shape) -> Result<(), CatalogError> {
+    let edit = decoded(&row.meta_version)?.hlc().0;
+    let mut rows = row.photo_rows()?;
+    rows.iter_mut().filter(|row| row.photo_usage == shape.usage()).for_each(|row| {
+        row.chosen = Some(edit);
+    });
+    let rows: Vec<_> = rows.iter().map(|row| ByteBuf::from(row.encode())).collect();
+    row.photos = codec::encode(&rows);
+    Ok(())
+}
+
 /// Tags as Hubzilla's `term` rows.
 fn encoded_tags(tags: &[String]) -> Vec<u8> {
     #[derive(serde::Serialize)]
@@ -110,7 +129,19 @@ fn encoded_tags(tags: &[String]) -> Vec<u8> {
 /// Hubzilla's number for a tag that a person gave.
 const HASHTAG: u8 = 1;
 
+/// How far ahead of this clock a choice may lie and still be followed by a later one. A clone that is further ahead,
+/// or says so, loses its choice by PHOTO-10 alone.
+const AHEAD: u64 = 86_400_000;
+
 impl Edit<'_, '_, '_> {
+    /// The next version is later than the choice that it ends, which another register may hold: a ms later at least.
+    fn follow(&mut self, chosen: Option<(Shape, u64)>) {
+        let ended = chosen.map_or(Millis(0), |(_, ended)| Hlc(ended).millis());
+        if ended <= self.maker.now.plus(AHEAD) {
+            self.hlc = self.hlc.max(Hlc::after(Hlc(0), ended.plus(1)).0);
+        }
+    }
+
     /// A file's modification time goes with its content, a folder's with its meta.
     fn date(
         &mut self,

@@ -1,7 +1,8 @@
-"""Cases for sync.md: trees.json, what lives of a tree and how a folder goes."""
+"""Cases for sync.md and audit.md: trees.json, what lives of a tree, how a folder goes, and what is made of answers."""
 
+from . import tree
 from .cases_packets import data, entry, folder, put
-from .cases_sync import R1, R2, row
+from .cases_sync import R1, R2, copy_id, row
 from .versions import edit, has_seen, join
 from .wire import NOW, pack
 
@@ -110,5 +111,27 @@ def removal(name, tree, top):
     }
 
 
+def answers():
+    """Operations that another clone gave for keys that it was asked for: what becomes of each, and what is announced then."""
+    def file(content, raw=b"abc", **more):
+        return put(1, [entry(row(filesize=len(raw)), content, **more)], [] if more else [data(len(raw), tree.leaf(raw))])
+
+    other = edit(None, R2, NOW + 5)
+    three = put(2, [folder()], []), put(3, [folder(), entry(row("f2", "d1"), FIRST)], [data()]), put(4, [entry(row("f3"), FIRST, removed=BURIED)], [], "remove")
+    cases = [
+        ("a folder, a file in it, a tombstone", three, ["stored"] * 3, []),
+        ("all of them twice", [*three, *three], ["stored"] * 3 + ["duplicate"] * 3, []),
+        ("a later content", [file(FIRST), file(LATER, b"later")], ["stored", "stored"], []),
+        ("an earlier content", [file(LATER, b"later"), file(FIRST)], ["stored", "superseded"], []),
+        ("a removal that has seen it", [file(FIRST), file(FIRST, removed=BURIED)], ["stored", "stored"], []),
+        ("a content that wins", [file(FIRST), file(other, b"other")], ["stored", "stored"], [copy_id("f1", FIRST)]),
+        ("a content that loses", [file(other, b"other"), file(FIRST)], ["stored", "superseded"], [copy_id("f1", FIRST)]),
+    ]
+    return [
+        {"name": n, "requirement": "AUDIT-11", "operations": [pack(o).hex() for o in ops], "status": status, "announced": announced}
+        for n, ops, status, announced in cases
+    ]
+
+
 def cases():
-    return {"living": living(), "removals": removals()}
+    return {"living": living(), "removals": removals(), "answers": answers()}

@@ -16,16 +16,18 @@ CLONE = "another clone"
 
 
 @contextlib.contextmanager
-def catalog_of(operations):
-    """A catalog that has taken operations, in this order."""
+def catalog_of(operations, said=None):
+    """A catalog that has taken operations, in this order; `said` is told what became of each."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"{folder}/clone.sqlite")
         catalog = Catalog(store, Blobs(folder), lambda: 1_800_000_000_000)
         store.run("INSERT INTO hubs (site, state, deleted) VALUES (?, 'listed', 0)", CLONE)
         for data in operations:
-            said = catalog.apply(msgpack.unpackb(bytes.fromhex(data), **MESSAGEPACK), None)
-            if said["status"] == "refused":
-                raise ValueError(f"an operation is refused: {said['code']}")
+            report = catalog.apply(msgpack.unpackb(bytes.fromhex(data), **MESSAGEPACK), None)
+            if report["status"] == "refused":
+                raise ValueError(f"an operation is refused: {report['code']}")
+            if said is not None:
+                said.append(report["status"])
         yield catalog
         store.base.close()
 
@@ -50,3 +52,11 @@ def removal_is(case):
     gone = [row["resource"] for row in told if row["op"] == "remove"]
     inside_first = all(set(case["after"][name]) <= set(gone[:n]) for n, name in enumerate(gone))
     return len(told) == len(gone) and sorted(gone) == case["removed"] and inside_first
+
+
+def answers_are(case):
+    """AUDIT-11: merged like what is delivered; only conflict copies are announced (SYNC-45)."""
+    said = []
+    with catalog_of(case["operations"], said) as catalog:
+        told = catalog.store.all("SELECT resource FROM operations WHERE site = ? ORDER BY number", CLONE)
+    return said == case["status"] and [row["resource"] for row in told] == case["announced"]

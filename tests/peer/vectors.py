@@ -361,6 +361,7 @@ CHECKS = {
     ("addresses", "addresses"): lambda c: addresses.allowed(c["address"], []) == c["public"],
     ("trees", "living"): trees.living_is,
     ("trees", "removals"): trees.removal_is,
+    ("trees", "answers"): trees.answers_are,
     ("items", "merged"): item_merge_is,
     ("frames", "responses"): frames_are,
     ("frames", "bad"): bad_frame,

@@ -1,8 +1,8 @@
-//! The vectors of `spec/vectors/trees.json`: what lives of a tree, and how a folder goes.
+//! The vectors of `spec/vectors/trees.json`: what lives of a tree, how a folder goes, and what is made of answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use zotferry_protocol::packets::Op;
 
 use super::world::World;
@@ -19,6 +19,7 @@ async fn trees_behave_as_specified() {
             match kind.as_str() {
                 "living" => living(&case).await,
                 "removals" => removal(&case).await,
+                "answers" => answers(&case).await,
                 other => panic!("nobody runs {other}"),
             }
         }
@@ -75,4 +76,22 @@ async fn removal(case: &Value) {
         assert!(gone.insert(hash));
     }
     assert_eq!(gone, texts(&case["removed"]));
+}
+
+/// AUDIT-11: an answer is merged like what is delivered, and nothing of it is announced but conflict copies (SYNC-45).
+async fn answers(case: &Value) {
+    let world = World::new(1).await;
+    let before = world.channel(0).await.seq;
+    let mut said = Vec::new();
+    for operation in operations(case) {
+        let reports = world.deliver(0, 2, &[operation]).await;
+        said.extend(
+            reports.into_iter().map(|report| serde_json::to_value(report.status).expect("a word")),
+        );
+    }
+    assert_eq!(json!(said), case["status"]);
+    let channel = world.channel(0).await;
+    let outbox = world.hubs[0].catalog.ops_after(channel.id, before, 256).await.expect("read");
+    let told: Vec<_> = outbox.entries.iter().map(|e| e.entry.hash.to_string()).collect();
+    assert_eq!(json!(told), case["announced"]);
 }

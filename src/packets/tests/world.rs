@@ -11,7 +11,7 @@ use zotferry_protocol::codec;
 use zotferry_protocol::identity::BaseUrl;
 use zotferry_protocol::ids::{Digest, PortableId, ReplicaId};
 use zotferry_protocol::merkle;
-use zotferry_protocol::packets::{OpStatus, Operation};
+use zotferry_protocol::packets::{OpReport, OpStatus, Operation};
 
 use super::edits::{bytes_of, put_bytes};
 use crate::catalog::{Attach, Channel, NewChannel, NewSite};
@@ -163,7 +163,12 @@ impl World {
         }
     }
 
-    pub(super) async fn deliver(&self, to: usize, from: usize, operations: &[Vec<u8>]) {
+    pub(super) async fn deliver(
+        &self,
+        to: usize,
+        from: usize,
+        operations: &[Vec<u8>],
+    ) -> Vec<OpReport> {
         let hub = &self.hubs[to];
         let operations: Vec<Operation> = operations
             .iter()
@@ -173,6 +178,7 @@ impl World {
         let channel = self.channel(to).await;
         let reports = merge_answer(hub, &channel, site.id, &operations).await.expect("merged");
         assert!(reports.iter().all(|r| r.status != OpStatus::Refused), "{reports:?}");
+        reports
     }
 
     /// The hub is gone without having closed anything, and starts again.

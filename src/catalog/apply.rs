@@ -161,6 +161,30 @@ impl Apply<'_> {
         outcome(&mut self.tx, channel, wants).await
     }
 
+    /// SYNC-11: a clone that announced some contents again may have those of them that are wanted here. A guess, as
+    /// [`Catalog::may_have`] makes it for all of a catalog.
+    pub async fn may_have(
+        &mut self,
+        channel: ChannelNo,
+        site: SiteNo,
+        roots: &[Digest],
+    ) -> Result<(), CatalogError> {
+        if roots.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT OR IGNORE INTO present_at (channel, site, root, at)
+             SELECT d.channel, ?2, d.root, 0 FROM json_each(?3) j CROSS JOIN data d INDEXED BY data_root
+             WHERE d.root = unhex(j.value) AND d.channel = ?1 AND d.state = 'wanted' AND d.site IS NOT ?2",
+        )
+        .bind(channel)
+        .bind(site)
+        .bind(list(roots.iter().map(|root| Hex(&root.0))))
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
     /// Marks contents present whose bytes were found to be here already.
     pub async fn mark_present(&mut self, ids: &[WantedNo]) -> Result<u64, CatalogError> {
         arrived::mark_present(&mut self.tx, ids).await

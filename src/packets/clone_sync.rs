@@ -2,19 +2,19 @@
 //!
 //! Owns: the transaction. Not here: which registers change and who wins (`merge`), fetching.
 //! Invariant: the report is on disk with the effects; the same packet gets the same report again.
-//! Spec: SYNC-8, SYNC-12, SYNC-13, SYNC-15, SYNC-16, SYNC-37, PKT-12, SIGN-8.
+//! Spec: SYNC-8, SYNC-11, SYNC-12, SYNC-13, SYNC-15, SYNC-16, SYNC-37, PKT-12, SIGN-8.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use zotferry_protocol::envelope::Header;
-use zotferry_protocol::ids::ResourceId;
-use zotferry_protocol::packets::{CloneSync, OpReport, OpStatus, Operation, SyncReport};
+use zotferry_protocol::ids::{Digest, ResourceId};
+use zotferry_protocol::packets::{CloneSync, OpReport, OpStatus, Operation, Source, SyncReport};
 use zotferry_protocol::refusal::{Code, Refusal};
 
 use super::merge::{Loss, LostBytes, Merge, Room};
 use super::{Caller, Reply, unavailable};
-use crate::catalog::{self, Apply, Channel, SiteNo};
+use crate::catalog::{self, Apply, Attach, Channel, SiteNo};
 use crate::hub::Hub;
 use crate::items;
 
@@ -129,10 +129,14 @@ async fn operations(
     let (wants, roles) = (std::mem::take(&mut merge.wants), std::mem::take(&mut merge.roles));
     let hlc = merge.hlc;
     let (rows, before) = merge.into_rows();
+    let again = announced_again(operations, &reports, &before);
     apply.write(channel.id, &rows, &before, now).await.map_err(|e| unavailable(&e))?;
     items::merge(apply, &channel, items, &mut reports).await.map_err(|e| unavailable(&e))?;
     apply.keep_roles(channel.id, &roles, now).await.map_err(|e| unavailable(&e))?;
     let wanted = apply.want(channel.id, site, &wants, now).await.map_err(|e| unavailable(&e))?;
+    if site != hub.site {
+        apply.may_have(channel.id, site, &again).await.map_err(|e| unavailable(&e))?;
+    }
     apply.observe_hlc(channel.id, hlc).await.map_err(|e| unavailable(&e))?;
     // Content that another channel's file, or another revision, has already.
     let here: Vec<i64> = wanted
@@ -142,6 +146,21 @@ async fn operations(
         .collect();
     apply.mark_present(&here).await.map_err(|e| unavailable(&e))?;
     Ok(Done { reports, arrived: !here.is_empty(), copied })
+}
+
+/// SYNC-11: what is announced of entries that were known before, to be asked for: the sender may have it too, whoever
+/// announced it first.
+fn announced_again(
+    operations: &[Operation],
+    reports: &[OpReport],
+    before: &HashMap<ResourceId, Attach>,
+) -> Vec<Digest> {
+    let told = operations.iter().zip(reports).filter(|(operation, report)| {
+        let known = operation.entry().is_some_and(|entry| before.contains_key(&entry.row.hash));
+        known && report.status != OpStatus::Refused
+    });
+    let data = told.flat_map(|(operation, _)| &operation.data);
+    data.filter(|data| data.source == Source::Fetch).map(|data| data.root).collect()
 }
 
 /// SYNC-37, SYNC-45: files what lost, each copy under the channel's next number, so that the other clones hear of

@@ -1,9 +1,10 @@
 //! Hubs that have forgotten a rule, each caught by the cases that are about it, and by no other of those that are run.
 //!
-//! Owns: running them. Not here: what each of them does (`asked`, `said`), how (`front`).
+//! Owns: running them. Not here: what each of them does (`asked`, `said`, `tells`), how (`front`).
 
 mod asked;
 mod said;
+mod tells;
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,7 @@ use crate::front::{Ask, Asked, Front, Keys, Said};
 use crate::harness::{TestHub, free_port};
 
 /// A hub that is broken on purpose.
+#[derive(Clone)]
 pub(super) struct Mutant {
     /// What it does.
     name: &'static str,
@@ -75,7 +77,7 @@ async fn every_mutant_is_caught_by_the_right_cases() {
         me: (world.me().site().to_owned(), world.me().key().clone()),
         others: world.other_key().clone(),
     });
-    let mutants: Vec<Mutant> = asked::mutants().into_iter().chain(said::mutants()).collect();
+    let mutants = [asked::mutants(), said::mutants(), tells::mutants()].concat();
     assert!(mutants.len() >= 25, "{} mutants", mutants.len());
     let all: BTreeSet<&str> = mutants.iter().flat_map(|mutant| mutant.caught_by).copied().collect();
     assert_eq!(failing(&world, &all).await, BTreeSet::new(), "without a mutant");

@@ -176,3 +176,25 @@ async fn a_clone_with_an_equal_catalog_is_asked_too() {
     reports(&hub, hub.site_c, &[1]).await;
     assert_eq!((reported().await, hub.only_here(hub.alice, hub.here).await.expect("read")), (1, 0));
 }
+
+/// SYNC-11: a clone that announces again what another one announced first is asked too, as a guess; not for what is here, and
+/// after a restore also for what that did not bring (BACKUP-25).
+#[tokio::test]
+async fn who_announces_a_content_again_is_asked_too() {
+    let hub = Fixture::create().await;
+    for site in [hub.site_b, hub.site_c] {
+        hub.upsert_location(&listed(hub.alice, site, 2)).await.expect("listed");
+    }
+    let wanted = hub.announce(&[want("f1", 1, 10), want("f2", 2, 10)]).await;
+    hub.mark_present(&[wanted[1].id]).await.expect("kept");
+    let mut apply = hub.begin_apply().await.expect("begun");
+    let brought = Want { source: Source::Backup, ..want("f3", 3, 10) };
+    apply.want(hub.alice, hub.here, &[brought], NOW).await.expect("wanted");
+    let roots = [1, 2, 3, 77].map(digest);
+    apply.may_have(hub.alice, hub.site_c, &roots).await.expect("noted");
+    apply.commit().await.expect("committed");
+    assert_eq!(at(&hub, hub.site_c).await, [1]);
+    assert_eq!(hub.present_at(hub.alice, hub.site_c).await, 0, "nobody takes it for a report");
+    hub.fetch_instead(hub.alice).await.expect("changed");
+    assert_eq!(at(&hub, hub.site_c).await, [1, 3]);
+}

@@ -429,7 +429,8 @@ fn catalogs() -> Vec<Mutant> {
             |front, _, response| {
                 front.edit_answer(response, |body, _| {
                     if let Some(mut leaves) = body.bin("ranges.0.leaves").map(<[u8]>::to_vec) {
-                        leaves.chunks_mut(64).for_each(|leaf| leaf[40] ^= 3);
+                        // One of them: what is done to an even number of leaves is not seen in their sum.
+                        leaves.chunks_mut(64).take(1).for_each(|leaf| leaf[40] ^= 3);
                         body.set("ranges.0.leaves", leaves);
                     }
                 })

@@ -10,7 +10,8 @@ use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::spki::der::pem::LineEnding;
 use rsa::pkcs8::{DecodePrivateKey, EncodePublicKey};
 use rsa::rand_core::{OsRng, RngCore};
-use rsa::{Pkcs1v15Sign, RsaPrivateKey};
+use rsa::traits::PrivateKeyParts;
+use rsa::{BigUint, Pkcs1v15Sign, RsaPrivateKey};
 use sha2::{Digest as _, Sha256};
 use zotferry_protocol::identity::{BaseUrl, PublicKey, portable_id, site_id};
 
@@ -58,6 +59,12 @@ impl Key {
         let digest = Sha256::digest(message);
         let padding = Pkcs1v15Sign::new::<Sha256>();
         self.private.sign_with_rng(&mut OsRng, padding, &digest).expect("a key signs")
+    }
+
+    /// What makes it private: its exponent and its primes, big-endian.
+    pub fn secrets(&self) -> Vec<Vec<u8>> {
+        let primes = self.private.primes().iter().map(BigUint::to_bytes_be);
+        primes.chain([self.private.d().to_bytes_be()]).collect()
     }
 
     /// ID-1: the portable id of the channel whose first key this is.

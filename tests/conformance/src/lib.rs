@@ -21,5 +21,6 @@ pub mod runner;
 pub mod server;
 mod sweep;
 pub mod target;
+pub mod watch;
 pub mod wire;
 pub mod world;

@@ -15,6 +15,7 @@ use crate::content::{Content, MIB};
 use crate::entry::{Entry, name};
 use crate::keys::{Key, now, random};
 use crate::target::Target;
+use crate::watch::Watch;
 use crate::wire::{Reply, Value, list, map};
 
 /// What a run has; clones are the same one.
@@ -97,7 +98,8 @@ impl World {
             .map_err(|e| e.to_string())?;
         let hub = target.hub(&http).await?;
         let channel = target.key.channel(&target.guid);
-        let shared = Arc::new(Shared { target, hub, channel, http });
+        let watch = Watch::of(&target.key);
+        let shared = Arc::new(Shared { target, hub, channel, http, watch });
         let making = (0..2).map(|_| tokio::task::spawn_blocking(Key::new)).collect::<Vec<_>>();
         let mut keys = Vec::new();
         for key in making {

@@ -41,6 +41,7 @@ mod fetching;
 mod frames;
 mod refused;
 mod resume;
+mod secrets;
 mod streams;
 mod telling;
 mod tools;
@@ -60,6 +61,8 @@ pub fn cases() -> Vec<Case> {
         clocks::cases,
         claims::cases,
         telling::cases,
+        // The last one: it looks at all that came in this run.
+        secrets::cases,
     ];
     groups.iter().flat_map(|cases| cases()).collect()
 }

@@ -1,6 +1,6 @@
 //! Comparing catalogs: keys, digests, ranges, entries.
 //!
-//! Spec: AUDIT-1 to AUDIT-10.
+//! Spec: AUDIT-1 to AUDIT-10, AUDIT-15.
 
 use sha2::{Digest as _, Sha256};
 use zotferry_protocol::refusal::Code;
@@ -17,6 +17,7 @@ use crate::world::World;
 pub(super) fn cases() -> Vec<Case> {
     vec![
         leaf(),
+        tombstone(),
         folder_leaf(),
         item_leaf(),
         sums(),
@@ -128,6 +129,36 @@ fn leaf() -> Case {
                 found == leaf_of(&gone) || found == with,
                 "AUDIT-2: another digest of the tombstone",
             )
+        },
+    )
+}
+
+fn tombstone() -> Case {
+    Case::server(
+        "audit.tombstone",
+        "AUDIT-15 AUDIT-10",
+        "A file is announced and removed; then the hub starts again, and a clone that was not there comes and asks.",
+        "the tombstone is a leaf, and its operation comes with `removed`",
+        |world| async move {
+            let me = world.me();
+            let entry = Entry::file(me, &name("removed"), &Content::of(Vec::new()));
+            world.sync(me, vec![entry.operation("put")]).await?;
+            let gone = entry.gone(me);
+            world.sync(me, vec![gone.operation("remove")]).await?;
+            if let Err(Miss::Failed(why)) = world.restart().await {
+                return Err(Miss::Failed(why));
+            }
+            let late = world.second().await?;
+            let key = key_of("attach", entry.hash());
+            let body = late.packet("entry-request", [("keys", list([key.clone()]))]);
+            let reply = late.ask(&body).await?;
+            Want::Packet("clone-sync").check(&reply)?;
+            let Reply::Packet { body, .. } = reply else { return Err("no packet".into()) };
+            let operation = body.list("operations").first().ok_or("no operation")?;
+            let attach = operation.list("attach").last().ok_or("SYNC-5: no row")?;
+            let removed = attach.at("removed").map(canonical);
+            need(removed == gone.removed.as_ref().map(canonical), "`removed` is another")?;
+            need(digest(&world, "attach", entry.hash()).await?.is_some(), "it is no leaf")
         },
     )
 }

@@ -260,7 +260,7 @@ fn other_channel() -> Case {
 }
 
 /// A hub that never answers what it is sent.
-async fn mute(world: &World) -> Result<Actor, String> {
+pub(super) async fn mute(world: &World) -> Result<Actor, String> {
     let stranger = world.stranger().await?;
     stranger.hook(|_, _| Some(crate::http::Response::new(503, "text/plain", "not now\n")));
     Ok(stranger)

@@ -1,9 +1,10 @@
 //! Posts on entries, and photo rows: what is kept as it came, what is translated, and what wins.
 //!
-//! Spec: ITEM-4, ITEM-6, ITEM-7, ITEM-9, ITEM-10, ITEM-13, TRANS-2, TRANS-3, PHOTO-3, PHOTO-7, AUDIT-10.
+//! Spec: ITEM-4, ITEM-6, ITEM-7, ITEM-9, ITEM-10, ITEM-11, ITEM-13, TRANS-2, TRANS-3, PHOTO-3, PHOTO-7, AUDIT-10.
 
 use super::clone_sync::{entries, key_of};
 use super::operations::{item, photo};
+use crate::actor::Actor;
 use crate::case::{Case, Miss, need};
 use crate::content::Content;
 use crate::desk::from_base64;
@@ -12,7 +13,15 @@ use crate::wire::{Value, list, read};
 use crate::world::World;
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![of_others(), of_the_channel(), removed(), older(), photo_fields(), photos_with_meta()]
+    vec![
+        of_others(),
+        of_the_channel(),
+        translated_alike(),
+        removed(),
+        older(),
+        photo_fields(),
+        photos_with_meta(),
+    ]
 }
 
 /// Announces a folder with an item on it.
@@ -95,6 +104,56 @@ fn of_the_channel() -> Case {
             need(good, "ITEM-10: the channel's key has not signed the new body")
         },
     )
+}
+
+fn translated_alike() -> Case {
+    Case::server(
+        "items.translated-alike",
+        "ITEM-11 ITEM-9",
+        "A post of the channel that links to the channel at our hub is asked for three times, and then sent again.",
+        "it comes translated, byte by byte the same each time, under the version that it was sent with; sent again it is \
+         `duplicate`, and no clone is told of it",
+        |world| async move {
+            let other = world.second().await?;
+            let entry = Entry::folder(world.me(), &name("post"));
+            let author = world.shared().channel.as_str().into();
+            let body = format!("{}/channel/conformance", world.me().url());
+            let fields =
+                [("author_xchan", author), ("body", body.into()), ("signature", "sha256.x".into())];
+            let item = with_row(item(world.me()), &fields);
+            put(&world, &entry, &item).await?;
+            let first = kept(&world, &entry, &item).await?;
+            let versions = [first.at("version"), item.at("version")].map(|v| v.map(Value::bytes));
+            need(versions[0] == versions[1], "it comes under another version")?;
+            need(first.bin("row") != item.bin("row"), "it is not translated")?;
+            for _ in 0..2 {
+                let again = kept(&world, &entry, &item).await?;
+                need(again.bytes() == first.bytes(), "it comes in another form")?;
+            }
+            let mut said = entry.clone();
+            said.more = vec![("item", list([item.clone()]))];
+            let reports = world.sync(world.me(), vec![said.operation("put")]).await?;
+            let status = reports[0].text("status").unwrap_or_default();
+            need(status == "duplicate", format_args!("sent again it is {status}"))?;
+            // The hub has told both of us of this file when it has told us all that came before.
+            let content = std::sync::Arc::new(Content::noise(1000));
+            let file = Entry::file(&other, &name("after the post"), &content);
+            world.give(&other, &file, &content).await?;
+            world.present(world.me(), &file, &content).await?;
+            let told = [world.me(), &other].iter().any(|clone| tells_of(clone, entry.hash()));
+            need(!told, "a clone is told of the translated post")
+        },
+    )
+}
+
+/// Whether a clone was told of an entry.
+fn tells_of(clone: &Actor, hash: &str) -> bool {
+    clone.inbox().iter().filter_map(|incoming| incoming.packet.as_ref()).any(|packet| {
+        packet.body.list("operations").iter().any(|operation| {
+            let row = operation.list("attach").last().and_then(|entry| entry.bin("row"));
+            row.and_then(|row| read(row).ok()).is_some_and(|row| row.text("hash") == Some(hash))
+        })
+    })
 }
 
 fn removed() -> Case {

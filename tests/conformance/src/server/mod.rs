@@ -13,6 +13,7 @@ mod limits;
 mod locations;
 mod manifest;
 mod operations;
+mod refusals;
 mod replay;
 mod restore;
 mod resume;
@@ -47,6 +48,7 @@ pub fn cases() -> Vec<Case> {
         resume::cases(),
         streaming::cases(),
         limits::cases(),
+        refusals::cases(),
         audit::cases(),
         restore::cases(),
     ]

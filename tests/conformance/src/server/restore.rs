@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use zotferry_protocol::refusal::Code;
 
+use crate::actor::Actor;
 use crate::case::{Case, Miss, Outcome, Want, need};
 use crate::content::{Content, MIB};
 use crate::desk::to_base64;
@@ -22,6 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
         brought(),
         broken_off(),
         wrong_bytes(),
+        not_asked_for(),
         nothing_wanted(),
         unstated(),
         twice(),
@@ -250,6 +252,53 @@ fn wrong_bytes() -> Case {
             need(!found.1, "it is present")
         },
     )
+}
+
+fn not_asked_for() -> Case {
+    Case::server(
+        "restore.not-asked-for",
+        "BACKUP-25",
+        "Two files are brought whose bytes a clone has; of one all bytes are put, of the other none. After `end` the clone \
+         announces the second as one that can be fetched.",
+        "nothing of either is asked of the clone before `end`; after it the second is fetched",
+        |world| async move {
+            let clone = world.second().await?;
+            begin(&world).await?;
+            let (first, content) = from_backup(&world, MIB + 7);
+            let (second, missing) = from_backup(&world, 2 * MIB + 7);
+            clone.serve(&content);
+            clone.serve(&missing);
+            entries(&world, &[&first, &second]).await?;
+            let place = format!("/zot/restore/{}/0", content.hex());
+            let done = bytes(&world, "PUT", &place, content.bytes.clone()).await?;
+            need(standing(&done)?.1, "it is not present when all its bytes came")?;
+            // What the hub wants of this clone it would have asked for before this, or beside it.
+            let other = Arc::new(Content::noise(5000));
+            let asked = Entry::file(&clone, &name("asked for"), &other);
+            world.give(&clone, &asked, &other).await?;
+            let roots = [content.root, missing.root];
+            need(
+                !roots.iter().any(|root| asks_for(&clone, root)),
+                "it is asked for while it is brought",
+            )?;
+            said(&state(&world, &record(&world, "end")).await?)?;
+            let mut announced = second.clone();
+            announced.data = vec![missing.data("file")];
+            world.sync(&clone, vec![announced.operation("put")]).await?;
+            world.present(&clone, &announced, &missing).await?;
+            need(!asks_for(&clone, &content.root), "what was brought is asked for")
+        },
+    )
+}
+
+/// Whether a clone was asked for a content, in whatever way.
+fn asks_for(clone: &Actor, root: &[u8; 32]) -> bool {
+    clone.inbox().iter().filter_map(|incoming| incoming.packet.as_ref()).any(|packet| {
+        let named = |item: &Value| item.bin("root") == Some(root);
+        let kinds = ["chunk-request", "manifest-request", "stream-request"];
+        kinds.contains(&packet.kind.as_str())
+            && (named(&packet.body) || packet.body.list("items").iter().any(named))
+    })
 }
 
 fn nothing_wanted() -> Case {

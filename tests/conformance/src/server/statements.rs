@@ -1,14 +1,15 @@
 //! Records, notices and rotations that do not hold, in a `locations` packet.
 //!
-//! Spec: ID-5, ID-8, ID-9, ID-19, ID-25, ID-36.
+//! Spec: ID-5, ID-8, ID-9, ID-19, ID-25, ID-30, ID-36.
 
 use zotferry_protocol::refusal::Code;
 
+use super::identity::mute;
 use super::locations::{note, notice, noticed};
 use crate::actor::Actor;
-use crate::case::{Case, Want};
+use crate::case::{Case, Want, need};
 use crate::keys::{Key, now};
-use crate::wire::{Value, list, map};
+use crate::wire::{Reply, Value, list, map};
 use crate::world::World;
 
 const BAD_LOCATION: Want = Want::Signed(Code::BadLocation);
@@ -18,6 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = records();
     cases.extend(notices());
     cases.extend(rotations());
+    cases.push(of_a_stranger());
     cases
 }
 
@@ -207,4 +209,32 @@ fn rotations() -> Vec<Case> {
         )
     };
     all.into_iter().map(case).collect()
+}
+
+fn of_a_stranger() -> Case {
+    let sentence = "A hub that introduced itself, and does not answer its challenge, sends a rotation that all three keys signed.";
+    Case::server(
+        "statements.rotation-of-a-stranger",
+        "ID-30",
+        sentence,
+        "the first key still counts: a record of the new key is refused with ".to_owned()
+            + &BAD_LOCATION.sentence()
+            + ", and the hub tells nobody of the rotation",
+        |world| async move {
+            let stranger = mute(&world).await?;
+            let rotation = list([Rotation::good(&world, &stranger).signed()]);
+            let place = stranger.state(&stranger.place());
+            let fields = [("records", list([place.clone()])), ("rotations", rotation)];
+            stranger.introduce(&stranger.packet("locations", fields), &place).await?;
+            let me = world.me();
+            let by_new_key = me.state_by(&me.place(), world.other_key(), me.key());
+            let body = me.packet("locations", [("records", list([by_new_key]))]);
+            BAD_LOCATION.check(&me.ask(&body).await?)?;
+            let none = me.packet("locations", [("records", list(Vec::<Value>::new()))]);
+            let Reply::Packet { body, .. } = me.ask(&none).await? else {
+                return Err("no packet".into());
+            };
+            need(body.list("rotations").is_empty(), "the hub tells of the rotation")
+        },
+    )
 }

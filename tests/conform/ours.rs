@@ -51,11 +51,13 @@ fn there_are_cases_of_every_group() {
         "clone-sync",
         "operations",
         "versions",
+        "items",
         "manifest",
         "chunks",
         "resume",
         "streaming",
         "limits",
+        "refusals",
         "audit",
         "restore",
     ] {

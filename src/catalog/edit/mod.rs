@@ -93,9 +93,11 @@ pub struct Maker<'a> {
 /// SYNC-44: the version that an edit of an entry's content replaces: what a removal had seen counts as seen, or
 /// the entry would stay removed.
 pub(super) fn seen_content(row: &Attach) -> Result<Option<VersionBytes>, CatalogError> {
-    let both = [&row.content_version, &row.removed_version].into_iter().flatten();
-    let seen: Vec<Version> = both.map(decoded).collect::<Result<_, _>>()?;
-    let joined = Version::joined(&seen).map_err(|e| CatalogError::Corrupt(e.to_string()))?;
+    let (Some(content), Some(removed)) = (&row.content_version, &row.removed_version) else {
+        return Ok(row.content_version.clone().or_else(|| row.removed_version.clone()));
+    };
+    let joined = Version::joined(&[decoded(content)?, decoded(removed)?]);
+    let joined = joined.map_err(|e| CatalogError::Corrupt(e.to_string()))?;
     Ok(joined.map(|version| VersionBytes(codec::encode(&version))))
 }
 

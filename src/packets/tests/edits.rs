@@ -102,9 +102,11 @@ impl World {
             8 => {
                 let (Some(from), to) = (some(self), fresh(some(self))) else { return };
                 let (from, to) = (names(&from), names(&to));
+                let before = self.held(clone).await;
                 drop(
                     edited!(self, clone, maker, catalog => catalog.local_copy(&from, &to, false, maker)),
                 );
+                self.was_edited(clone, &before).await;
             }
             _ => {
                 let Some(path) = some(self) else { return };
@@ -131,7 +133,7 @@ impl World {
     }
 
     async fn try_put(&mut self, clone: usize, path: &str, n: u64) -> bool {
-        let before = self.find(clone, path).await.and_then(|entry| entry.root);
+        let before = self.held(clone).await;
         let channel = self.channel(clone).await;
         let (root, size) = self.store(clone, n);
         let mut folders = names(path);
@@ -158,13 +160,7 @@ impl World {
         let mut author = Hand { replica: channel.replica, now };
         let filed = self.hubs[clone].catalog.local_put(&batch, &mut author, now).await;
         let filed = filed.expect("entered").remove(0).is_ok();
-        if filed {
-            // A namesake's shown name is a plain name to a put: then nothing was replaced.
-            let after = self.all(clone).await;
-            self.superseded.extend(before.filter(|root| !after.contains(root)));
-        } else {
-            self.written.remove(&root);
-        }
+        self.was_edited(clone, &before).await;
         filed
     }
 
@@ -183,19 +179,11 @@ impl World {
     }
 
     async fn try_remove(&mut self, clone: usize, path: &str) -> u64 {
-        let before = self.all(clone).await;
+        let before = self.held(clone).await;
         let removed =
             edited!(self, clone, maker, catalog => catalog.local_remove(&names(path), maker));
-        let after = self.all(clone).await;
-        self.superseded.extend(before.difference(&after));
+        self.was_edited(clone, &before).await;
         removed.expect("removed")
-    }
-
-    /// Roots of what a clone shows.
-    async fn all(&self, clone: usize) -> std::collections::BTreeSet<Digest> {
-        let channel = self.channel(clone).await;
-        let every = self.hubs[clone].catalog.every_entry(channel.id).await.expect("read");
-        every.into_iter().filter_map(|entry| entry.root).collect()
     }
 
     async fn find(&self, clone: usize, path: &str) -> Option<Attach> {

@@ -28,7 +28,7 @@ pub(crate) struct Ledger {
     pub(crate) streams: u32,
     /// Right chunks from each origin.
     pub(crate) from: BTreeMap<usize, u32>,
-    /// Chunks asked of each origin.
+    /// Chunks asked of each origin while another was fit to be asked.
     pub(crate) asked_of: BTreeMap<usize, u32>,
     pub(crate) committed: bool,
     /// A digest of everything that happened, to compare runs.
@@ -57,8 +57,15 @@ impl Ledger {
     }
 
     /// FETCH-2: a chunk is asked of one origin at a time.
-    pub(crate) fn asked(&mut self, request: u64, origin: usize, range: ChunkRange) {
-        *self.asked_of.entry(origin).or_default() += range.count;
+    pub(crate) fn asked(
+        &mut self,
+        request: u64,
+        (origin, elsewhere): (usize, bool),
+        range: ChunkRange,
+    ) {
+        if elsewhere {
+            *self.asked_of.entry(origin).or_default() += range.count;
+        }
         for chunk in range.iter() {
             let other = self.asked.insert(chunk.0, request);
             assert_eq!(other, None, "chunk {} is in two requests", chunk.0);

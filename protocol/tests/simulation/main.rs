@@ -141,7 +141,8 @@ fn what_a_vanished_origin_did_not_give_the_others_do() {
     assert!(parts > 0 || seeds().count() < 100, "in some runs it gave a part");
 }
 
-/// FETCH-5: an origin that sends nothing but wrong bytes is left for the others.
+/// FETCH-5: an origin that sends nothing but wrong bytes is left for the others. (While they all rest it is asked again, job
+/// by job: in one run of 3,000 the only other one had failed at its first request.)
 #[test]
 fn a_lying_origin_is_left() {
     for seed in seeds() {

@@ -92,7 +92,8 @@ impl Receiver {
         let ask = download.present(out.now, may_stream, max_bytes);
         let connection = out.rng.next();
         if download.presentations == 1 {
-            download.leases.iter().for_each(|&range| out.ledger.asked(connection, origin, range));
+            let whom = (origin, self.has_fit(out, Some(origin)));
+            download.leases.iter().for_each(|&range| out.ledger.asked(connection, whom, range));
         }
         out.ledger.presentations += 1;
         out.ledger.streams += u32::from(download.is_stream());

@@ -229,7 +229,8 @@ async fn outcome(
     let names = wants.iter().map(|want| (&want.hash, want.role, Hex(&want.root.0)));
     let rows = sqlx::query(
         "SELECT d.id, d.state,
-                EXISTS (SELECT 1 FROM data same WHERE same.root = d.root AND same.held = 1) AS held
+                EXISTS (SELECT 1 FROM data same
+                        WHERE same.root = d.root AND same.held = 1 AND same.size = d.size) AS held
          FROM json_each(?2) j CROSS JOIN data d
          WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role = j.value ->> 1
            AND d.root = unhex(j.value ->> 2)

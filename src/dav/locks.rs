@@ -19,6 +19,8 @@ use crate::catalog::ChannelNo;
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Most locks in one channel.
 const MOST: usize = 4096;
+/// Longest `owner` that is kept, as XML, in bytes.
+const LONGEST_OWNER: usize = 1024;
 
 /// The locks of every channel.
 #[derive(Default)]
@@ -80,6 +82,12 @@ fn at_once<T>(done: LsFuture<'_, T>) -> T {
     done.now_or_never().expect("MemLs waits for nothing")
 }
 
+/// Whether what a client says of itself is short enough to be kept with its lock.
+fn is_short(owner: &Element) -> bool {
+    let mut written = Vec::new();
+    owner.write(&mut written).is_ok() && written.len() <= LONGEST_OWNER
+}
+
 fn bounded(timeout: Option<Duration>) -> Duration {
     timeout.unwrap_or(LONGEST).min(LONGEST)
 }
@@ -110,6 +118,7 @@ impl DavLockSystem for Locks {
             };
             return std::future::ready(Err(full)).boxed();
         }
+        let owner = owner.filter(|owner| is_short(owner));
         let locked = at_once(self.held.lock(path, principal, owner, Some(timeout), shared, deep));
         if let Ok(lock) = &locked {
             let lapses = Until { path: path.clone(), time: SystemTime::now() + timeout };
@@ -204,5 +213,18 @@ mod tests {
         }
         let path = DavPath::new("/more").unwrap();
         assert!(at_once(locks.lock(&path, None, None, None, false, false)).is_err());
+    }
+
+    /// What a client says of itself is kept with its lock while it is short. (60 locks of one password took a GiB.)
+    #[test]
+    fn long_owners_are_not_kept() {
+        let locks = Locks::new();
+        for (len, kept) in [(10, true), (60_000, false)] {
+            let owner = format!("<owner>{}</owner>", "x".repeat(len));
+            let owner = Element::parse(owner.as_bytes()).unwrap();
+            let path = DavPath::new(&format!("/{len}")).unwrap();
+            let made = locks.lock(&path, None, Some(&owner), None, false, false);
+            assert_eq!(at_once(made).unwrap().owner.is_some(), kept);
+        }
     }
 }

@@ -129,7 +129,7 @@ async fn answer_known(dav: &Arc<Dav>, channel: Channel, request: Request) -> Res
             None => StatusCode::BAD_REQUEST.into_response(),
         };
     }
-    match question::is_shallow(&question) {
+    match question::is_modest(&question) {
         true => handle(dav, &visit, parts, Body::from(question)).await,
         false => StatusCode::BAD_REQUEST.into_response(),
     }
@@ -172,6 +172,11 @@ fn make_sense(request: &mut Request, nick: &str) -> Result<(), StatusCode> {
             return Err(StatusCode::BAD_REQUEST);
         }
     }
+    // RFC 9110, section 14.2: ranges may be passed over. Several may overlap, and name a file ten thousand times over.
+    if headers.get_all(header::RANGE).iter().any(|range| !is_one_range(range.as_bytes())) {
+        request.headers_mut().remove(header::RANGE);
+    }
+    let (method, headers) = (request.method(), request.headers());
     // RFC 5789: no format of patches is known here.
     if *method == Method::PATCH {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
@@ -182,6 +187,12 @@ fn make_sense(request: &mut Request, nick: &str) -> Result<(), StatusCode> {
         return Err(StatusCode::BAD_REQUEST);
     }
     Ok(())
+}
+
+/// Whether a `Range` is a single one, of places that no sum goes beyond.
+fn is_one_range(value: &[u8]) -> bool {
+    let numbers = value.split(|byte| !byte.is_ascii_digit());
+    !value.contains(&b',') && numbers.into_iter().all(|number| number.len() <= 18)
 }
 
 /// Gives a request to dav-server.

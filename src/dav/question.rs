@@ -10,6 +10,10 @@ use xmltree::Element;
 
 /// How deep elements may be nested.
 const DEEPEST: usize = 64;
+/// Most bytes times elements: each element that is parsed may take along all namespaces that the body declares.
+const MOST_PARSED: usize = 4 << 20;
+/// Most bytes of the names that one question asks for: each is said again of every entry.
+const MOST_NAMED: usize = 8 << 10;
 
 /// A property's namespace and name.
 pub(super) type Name = (String, String);
@@ -31,17 +35,17 @@ impl Question {
         if body.is_empty() {
             return Some(Self::All(Vec::new()));
         }
-        if !is_shallow(body) {
+        if !is_modest(body) {
             return None;
         }
         let root = Element::parse(Cursor::new(body)).ok().filter(|root| is(root, "propfind"))?;
         let child =
             |name: &str| root.children.iter().find_map(|c| c.as_element().filter(|e| is(e, name)));
         match (child("prop"), child("propname"), child("allprop")) {
-            (Some(prop), None, None) => Some(Self::Some(named(prop))),
+            (Some(prop), None, None) => named(prop).map(Self::Some),
             (None, Some(_), None) => Some(Self::Names),
             (None, None, Some(_)) => {
-                Some(Self::All(child("include").map(named).unwrap_or_default()))
+                child("include").map_or(Some(Vec::new()), named).map(Self::All)
             }
             _ => None,
         }
@@ -52,14 +56,23 @@ fn is(element: &Element, name: &str) -> bool {
     element.name == name && element.namespace.as_deref() == Some("DAV:")
 }
 
-fn named(prop: &Element) -> Vec<Name> {
+/// The properties that are named; `None` for more than anybody needs.
+fn named(prop: &Element) -> Option<Vec<Name>> {
     let children = prop.children.iter().filter_map(|child| child.as_element());
-    children.map(|e| (e.namespace.clone().unwrap_or_default(), e.name.clone())).collect()
+    let names: Vec<Name> =
+        children.map(|e| (e.namespace.clone().unwrap_or_default(), e.name.clone())).collect();
+    let bytes: usize =
+        names.iter().map(|(namespace, name)| namespace.len() + name.len() + 16).sum();
+    (bytes <= MOST_NAMED).then_some(names)
 }
 
-/// Whether no element is nested too deep to be parsed. It may take a comment for elements: nobody has
-/// so many in one.
-pub(super) fn is_shallow(body: &[u8]) -> bool {
+/// Whether no element is nested too deep to be parsed, and parsing all of them takes little memory. It may take a comment
+/// for elements: nobody has so many in one.
+pub(super) fn is_modest(body: &[u8]) -> bool {
+    let elements = body.iter().filter(|byte| **byte == b'<').count();
+    if elements.saturating_mul(body.len()) > MOST_PARSED {
+        return false;
+    }
     let mut depth = 0_usize;
     let mut rest = body;
     while let Some(at) = rest.iter().position(|byte| *byte == b'<') {
@@ -143,11 +156,11 @@ mod tests {
     #[test]
     fn nothing_deep_is_parsed() {
         let deep = |n: usize| format!("{}{}", "<a>".repeat(n), "</a>".repeat(n));
-        assert!(is_shallow(deep(DEEPEST).as_bytes()));
-        assert!(!is_shallow(deep(DEEPEST + 1).as_bytes()));
-        assert!(!is_shallow("<a b=''>".repeat(8000).as_bytes()));
-        assert!(is_shallow("<a/><b></b>".repeat(5000).as_bytes()));
-        assert!(is_shallow(b"<?xml version='1.0'?><!-- <> --><a"));
+        assert!(is_modest(deep(DEEPEST).as_bytes()));
+        assert!(!is_modest(deep(DEEPEST + 1).as_bytes()));
+        assert!(!is_modest("<a b=''>".repeat(8000).as_bytes()));
+        assert!(is_modest("<a/><b></b>".repeat(300).as_bytes()));
+        assert!(is_modest(b"<?xml version='1.0'?><!-- <> --><a"));
         assert_eq!(Question::read("<a>".repeat(20_000).as_bytes()), None);
     }
 
@@ -160,5 +173,24 @@ mod tests {
         for cut in ["\"", "(<urn:x", "(<urn:x> [\"a\"", "([\"a]", "\"a\", \""] {
             assert!(!is_closed(cut.as_bytes()), "{cut}");
         }
+    }
+
+    /// Names that would be said again of every entry are bounded, and so is what namespaces cost to be parsed. (One request
+    /// for 7,000 names in a namespace of 20 KB took 550 MiB.)
+    #[test]
+    fn questions_are_bounded() {
+        let ask = |namespace: usize, names: usize| {
+            let namespace = "n".repeat(namespace);
+            let inside = "<x:a/>".repeat(names);
+            let text = format!(
+                "<D:propfind xmlns:D='DAV:' xmlns:x='{namespace}'><D:prop>{inside}</D:prop></D:propfind>"
+            );
+            Question::read(text.as_bytes()).is_some()
+        };
+        assert!(ask(30, 100));
+        assert!(!ask(20_000, 7000), "as it was sent");
+        assert!(!ask(20_000, 2) && !ask(5, 2000));
+        assert!(is_modest(&[&b"<a>"[..], &[b'x'; 60_000], b"</a>"].concat()));
+        assert!(!is_modest(&b"<a/>".repeat(16_000)));
     }
 }

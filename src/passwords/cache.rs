@@ -42,8 +42,10 @@ impl Cache {
         Ok(Self { key, known: Mutex::default() })
     }
 
-    pub(super) fn mark(&self, nick: &str, shown: &str) -> Mark {
+    /// A channel's row never comes again, its nick may.
+    pub(super) fn mark(&self, channel: Option<i64>, nick: &str, shown: &str) -> Mark {
         let mut mac = hmac::Context::with_key(&self.key);
+        mac.update(&channel.unwrap_or(0).to_be_bytes());
         mac.update(&(nick.len() as u64).to_be_bytes());
         mac.update(nick.as_bytes());
         mac.update(shown.as_bytes());
@@ -112,22 +114,23 @@ mod tests {
     #[test]
     fn a_mark_is_known_for_a_while() {
         let (cache, now) = (Cache::new().unwrap(), Instant::now());
-        let mark = cache.mark("alice", "secret");
+        let mark = cache.mark(Some(1), "alice", "secret");
         assert!(!cache.knows(&mark, now));
         cache.remember(mark, cache.age(), now);
         assert!(cache.knows(&mark, now + KEPT / 2));
         assert!(!cache.knows(&mark, now + KEPT));
         for other in [("alic", "esecret"), ("alice", "secre"), ("alices", "ecret")] {
-            assert!(!cache.knows(&cache.mark(other.0, other.1), now));
+            assert!(!cache.knows(&cache.mark(Some(1), other.0, other.1), now));
+            assert!(!cache.knows(&cache.mark(Some(2), "alice", "secret"), now), "a later alice");
         }
-        assert_ne!(Cache::new().unwrap().mark("alice", "secret"), mark, "another key");
+        assert_ne!(Cache::new().unwrap().mark(Some(1), "alice", "secret"), mark, "another key");
     }
 
     /// What was found before all was forgotten does not come back after it.
     #[test]
     fn what_was_checked_before_a_removal_is_not_remembered_after_it() {
         let (cache, now) = (Cache::new().unwrap(), Instant::now());
-        let (mark, age) = (cache.mark("alice", "secret"), cache.age());
+        let (mark, age) = (cache.mark(Some(1), "alice", "secret"), cache.age());
         cache.clear();
         cache.remember(mark, age, now);
         assert!(!cache.knows(&mark, now));
@@ -137,7 +140,7 @@ mod tests {
     #[test]
     fn a_check_is_shared_until_all_is_forgotten() {
         let cache = Cache::new().unwrap();
-        let mark = cache.mark("alice", "secret");
+        let mark = cache.mark(Some(1), "alice", "secret");
         let check = cache.check_of(mark);
         assert!(Arc::ptr_eq(&check, &cache.check_of(mark)));
         cache.clear();
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn the_cache_is_bounded() {
         let (cache, now) = (Cache::new().unwrap(), Instant::now());
-        let mark = |n: usize| cache.mark("alice", &n.to_string());
+        let mark = |n: usize| cache.mark(Some(1), "alice", &n.to_string());
         for n in 0..=MOST {
             cache.remember(mark(n), 0, now + Duration::from_millis(n as u64));
         }

@@ -117,7 +117,7 @@ impl Passwords {
         shown: &str,
         now: Millis,
     ) -> Result<bool, PasswordError> {
-        let mark = self.cache.mark(nick, shown);
+        let mark = self.cache.mark(channel.map(|channel| channel.id), nick, shown);
         if self.cache.knows(&mark, Instant::now()) {
             return Ok(channel.is_some());
         }

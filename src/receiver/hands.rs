@@ -17,7 +17,7 @@ use super::sources::LEFT;
 use super::{Receiver, ReceiverError, lock};
 use crate::catalog::{Data, SiteNo};
 use crate::queue::Lane;
-use crate::storage::Retry;
+use crate::storage::{Retry, StorageError};
 
 /// Files of more than one chunk that are filled at a time, per lane.
 const FILES: usize = 32;
@@ -132,8 +132,13 @@ impl Receiver {
     /// Bytes that are in storage already, for whatever channel: nothing is fetched.
     async fn here_already(&self, data: &Data) -> Result<bool, ReceiverError> {
         let _until_named = self.hub.storing.read().await;
-        let (storage, root) = (Arc::clone(&self.hub.storage), data.root);
-        if !tokio::task::spawn_blocking(move || storage.contains(&root)).await?? {
+        let (storage, root, size) = (Arc::clone(&self.hub.storage), data.root, data.size);
+        // A size that somebody claimed for what is here is none.
+        let here = move || {
+            let there = storage.open(&root)?;
+            Ok::<_, StorageError>(there.is_some_and(|content| content.size() == size))
+        };
+        if !tokio::task::spawn_blocking(here).await?? {
             return Ok(false);
         }
         self.hub.metrics.bytes_copied.add(data.size);

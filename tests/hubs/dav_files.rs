@@ -63,6 +63,12 @@ async fn parts_are_read() {
     assert_eq!(client.send("GET", "a", &[("if-none-match", &etag)], "").await.status, 304);
     let none = client.send("GET", "a", &[("range", "bytes=4000000-")], "").await;
     assert_eq!(none.status, 416);
+    // Several parts of one file, and places beyond all files, are answered with the whole.
+    for odd in ["bytes=0-,0-,0-", "bytes=0-18446744073709551615"] {
+        let whole = client.send("GET", "a", &[("range", odd)], "").await;
+        assert_eq!(whole.status, 200, "{odd}");
+        assert!(whole.body == bytes, "{odd}");
+    }
     let outdated = [("if-match", "\"other\"")];
     assert_eq!(client.send("PUT", "a", &outdated, "no").await.status, 412);
     assert_eq!(client.send("PUT", "a", &[("if-none-match", "*")], "no").await.status, 412);

@@ -198,3 +198,13 @@ async fn who_announces_a_content_again_is_asked_too() {
     hub.fetch_instead(hub.alice).await.expect("changed");
     assert_eq!(at(&hub, hub.site_c).await, [1, 3]);
 }
+
+/// FETCH-3: a size that somebody claims for what is held under another is no reason to call it here.
+#[tokio::test]
+async fn a_claimed_size_makes_nothing_present() {
+    let hub = Fixture::create().await;
+    let first = hub.announce(&[want("f1", 1, 10)]).await;
+    hub.mark_present(&[first[0].id]).await.expect("kept");
+    let found = hub.announce(&[want("f2", 1, 3), want("f3", 1, 10)]).await;
+    assert_eq!([found[0].held, found[1].held], [false, true]);
+}

@@ -128,7 +128,7 @@ pub trait Storage: Send + Sync + 'static {
     fn partials(&self) -> Result<Vec<PartialKey>>;
 
     /// Keeps one manifest page of content of more than one chunk: the leaf digests of chunks
-    /// 4096 × `page` onwards, verified by the caller. Durable when it returns.
+    /// 4096 × `page` onwards, verified by the caller. It replaces what was kept. Durable when it returns.
     fn put_digests(&self, root: &Digest, page: u32, digests: &[Digest]) -> Result<()>;
 
     /// The leaf digests of one manifest page, when it is kept.

@@ -142,7 +142,8 @@ impl Small {
         self.0.write(async |connection| {
             sqlx::query(
                 "INSERT INTO page (root, page, subtree, digests) VALUES (?, ?, ?, ?)
-                 ON CONFLICT DO NOTHING",
+                 ON CONFLICT (root, page) DO UPDATE SET
+                     subtree = excluded.subtree, digests = excluded.digests",
             )
             .bind(root.as_bytes())
             .bind(page)

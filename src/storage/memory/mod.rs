@@ -177,7 +177,7 @@ impl Storage for MemoryStorage {
     fn put_digests(&self, root: &Digest, page: u32, digests: &[Digest]) -> Result<()> {
         let mut state = self.lock();
         state.step(Act::Sync)?;
-        state.pages.entry((*root, page)).or_insert_with(|| digests.to_vec());
+        state.pages.insert((*root, page), digests.to_vec());
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use zotferry::channels::SealKey;
 use zotferry::local::{self, CloneState, ExportChannel, ImportChannel, MakeChannel, Status};
 
@@ -70,21 +71,25 @@ impl Demo {
         let folder = tempfile::Builder::new().prefix("zotferry-demo-").tempdir();
         let mut folder = folder.map_err(|e| Failure::file(&std::env::temp_dir(), &e))?;
         folder.disable_cleanup(self.keep);
+        let writing = TaskTracker::new();
         let done = tokio::select! {
-            done = self.work(folder.path()) => done,
+            done = self.work(folder.path(), &writing) => done,
             () = signals.first() => Err(Failure::failed("interrupted; both hubs are stopped")),
         };
+        // Nothing is written any more into a folder that is being removed.
+        writing.close();
+        writing.wait().await;
         if self.keep {
             eprintln!("kept: {}", output::path(folder.path()));
         }
         done
     }
 
-    async fn work(&self, folder: &Path) -> Result<Exit, Failure> {
+    async fn work(&self, folder: &Path, writing: &TaskTracker) -> Result<Exit, Failure> {
         let path = self.path.as_deref().map(absolute).transpose()?;
         let path = match path {
             Some(path) => path,
-            None => self.sample(folder).await?,
+            None => self.sample(folder, writing).await?,
         };
         let streaming = if self.stream { Streaming::Open } else { Streaming::Blocked };
         self.say("making two hubs and a channel");
@@ -96,13 +101,12 @@ impl Demo {
         Ok(self.verdict(&shape))
     }
 
-    async fn sample(&self, folder: &Path) -> Result<PathBuf, Failure> {
+    async fn sample(&self, folder: &Path, writing: &TaskTracker) -> Result<PathBuf, Failure> {
         self.say("writing a sample");
         let path = folder.join("sample");
         let (at, stop) = (path.clone(), CancellationToken::new());
-        // Nothing is written any more into a folder that is being removed.
         let _stopped_with_us = stop.clone().drop_guard();
-        let written = tokio::task::spawn_blocking(move || sample::write(&at, &stop)).await;
+        let written = writing.spawn_blocking(move || sample::write(&at, &stop)).await;
         written.map_err(Failure::failed)?.map_err(|e| Failure::file(&path, &e))?;
         Ok(path)
     }

@@ -91,7 +91,7 @@ pub async fn forget(hub: &Arc<Hub>, kept: u64) -> Result<u64, SweepError> {
 
 /// Removes what uploads left that a crash cut off: their roots are not known, so nobody can go on with
 /// them. Nothing may be being stored yet. Returns how many went.
-pub async fn sweep_unfinished(hub: &Arc<Hub>) -> Result<usize, SweepError> {
+pub async fn sweep_unfinished(hub: &Hub) -> Result<usize, SweepError> {
     let storage = Arc::clone(&hub.storage);
     let removing = move || -> Result<usize, StorageError> {
         let partials = storage.partials()?;

@@ -1,8 +1,9 @@
 //! What is kept of content that was replaced.
 
 use bytes::Bytes;
+use zotferry::hub::Hub;
 use zotferry::storage::PartialKey;
-use zotferry::sweep::sweep;
+use zotferry::sweep::{sweep, sweep_unfinished};
 use zotferry_protocol::ids::{Digest, Role};
 use zotferry_protocol::packets::{ManifestItem, ManifestRequest, Packet};
 use zotferry_protocol::refusal::Code;
@@ -50,19 +51,26 @@ async fn replaced_content_goes_when_every_clone_has_heard() {
     assert_eq!((pages.pages.len(), pages.refused[0].code.0), (0, Code::Gone.number()));
 }
 
-/// What a crash left of an upload is gone after the next start; a wanted file's part stays.
+/// What a crash left of an upload is gone after the next start; what was begun of a file that is to be fetched stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_left_of_uploads_goes() {
     let dir = tempfile::tempdir().unwrap();
     let hub = TestHub::build(dir.path(), "hub", Setup::default()).await.stop().await;
     let wanted = PartialKey::Wanted(Digest([7; 32]));
+    let begin = |hub: &Hub, key: PartialKey| {
+        let partial = hub.storage.partial(&key, 10).unwrap();
+        partial.write_at(0, &[Bytes::from_static(b"0123456789")]).unwrap();
+    };
     hub.look(async |hub| {
         for key in [PartialKey::staging(), PartialKey::staging(), wanted] {
-            let partial = hub.storage.partial(&key, 10).unwrap();
-            partial.write_at(0, &[Bytes::from_static(b"0123456789")]).unwrap();
+            begin(hub, key);
         }
+        assert_eq!(sweep_unfinished(hub).await.unwrap(), 2);
+        assert_eq!(hub.storage.partials().unwrap(), [wanted]);
+        begin(hub, PartialKey::staging());
     })
     .await;
     let hub = hub.start().await;
-    assert_eq!(hub.hub().storage.partials().unwrap(), [wanted]);
+    let left = hub.hub().storage.partials().unwrap();
+    assert!(!left.iter().any(|key| matches!(key, PartialKey::Staging(_))), "{left:?}");
 }

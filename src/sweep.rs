@@ -10,13 +10,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use zotferry_protocol::ids::{Digest, Millis};
+use zotferry_protocol::ids::Millis;
 
 use crate::catalog::CatalogError;
 use crate::hub::Hub;
 use crate::photos;
 use crate::queue::QueueError;
-use crate::storage::{PartialKey, StorageError};
+use crate::storage::{Announced, PartialKey, StorageError};
 
 /// FETCH-47: how long superseded content is kept at least, in ms.
 pub const KEPT: u64 = 24 * 3600 * 1000;
@@ -111,19 +111,19 @@ pub async fn sweep_unfinished(hub: &Hub) -> Result<usize, SweepError> {
 pub async fn sweep_partials(hub: &Arc<Hub>) -> Result<usize, SweepError> {
     let storage = Arc::clone(&hub.storage);
     let keys = tokio::task::spawn_blocking(move || storage.partials()).await??;
-    let roots: Vec<Digest> = keys
+    let contents: Vec<Announced> = keys
         .iter()
         .filter_map(|key| match key {
-            PartialKey::Wanted(root) => Some(*root),
+            PartialKey::Wanted(announced) => Some(*announced),
             PartialKey::Staging(_) => None,
         })
         .collect();
-    let unwanted = hub.catalog.unwanted(&roots).await?;
+    let unwanted = hub.catalog.unwanted(&contents).await?;
     let storage = Arc::clone(&hub.storage);
     let removing = move || -> Result<usize, StorageError> {
         let mut removed = 0;
-        for root in unwanted {
-            match storage.partial(&PartialKey::Wanted(root), 0) {
+        for announced in unwanted {
+            match storage.partial(&PartialKey::Wanted(announced), 0) {
                 Ok(partial) => {
                     partial.discard()?;
                     removed += 1;

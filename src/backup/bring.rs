@@ -5,6 +5,7 @@
 //! gave its digest; what is read is what is kept, also when the backup changes meanwhile.
 //! Spec: BACKUP-23.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
@@ -29,7 +30,7 @@ const THREADS: usize = 8;
 /// How bytes came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Brought {
-    /// They were in the storage.
+    /// The channel had them.
     There,
     /// The file of the backup is theirs too now.
     Linked,
@@ -63,15 +64,17 @@ impl Shelf for Backup {
     }
 }
 
-/// Brings contents; for each, in their order, how it came or why it did not. Those that came are durable.
+/// Brings contents; for each, in their order, how it came or why it did not. Those that came are durable. `held` says
+/// which the channel has, with their sizes.
 pub(super) fn bring(
     storage: &dyn Storage,
     shelf: &dyn Shelf,
     contents: &[Content],
+    held: &HashMap<Digest, u64>,
     copy: bool,
 ) -> Result<Vec<Outcome>, SaveError> {
     let (next, small) = (AtomicUsize::new(0), Mutex::new(Small::default()));
-    let bringing = Bringing { storage, shelf, copy, small: &small };
+    let bringing = Bringing { storage, shelf, held, copy, small: &small };
     let work = || -> Result<Vec<(usize, Outcome)>, SaveError> {
         let mut done = Vec::new();
         let mut buffer = vec![0; PIECE];
@@ -102,6 +105,7 @@ pub(super) fn bring(
 struct Bringing<'a> {
     storage: &'a dyn Storage,
     shelf: &'a dyn Shelf,
+    held: &'a HashMap<Digest, u64>,
     copy: bool,
     small: &'a Mutex<Small>,
 }
@@ -116,7 +120,10 @@ struct Small {
 impl Bringing<'_> {
     fn one(&self, content: &Content, buffer: &mut [u8]) -> Result<Outcome, SaveError> {
         let root = &content.root;
-        if self.storage.open(root)?.is_some_and(|there| there.size() == content.size) {
+        // What only another channel has is read in the backup, like what nobody has.
+        if self.held.get(root) == Some(&content.size)
+            && self.storage.open(root)?.is_some_and(|there| there.size() == content.size)
+        {
             return Ok(Ok(Brought::There));
         }
         if let Some(bytes) = &content.bytes {
@@ -222,7 +229,7 @@ impl Bringing<'_> {
         if manifest.chunks() > 1 {
             for (page, range) in pages() {
                 let digests = reading.digests(range).map_err(|e| unreadable(&e))?;
-                self.storage.put_digests(&content.root, page, &digests)?;
+                self.storage.put_digests(&content.root, manifest.chunks(), page, &digests)?;
             }
         }
         partial.commit(&content.root)?;

@@ -171,9 +171,10 @@ impl Bringers {
         if size <= SMALL as u64 {
             return Ok(Standing { size, present: false, held: 0 });
         }
-        let (storage, row) = (Arc::clone(&self.hub.storage), rows[0].clone());
+        let (storage, row, channel) =
+            (Arc::clone(&self.hub.storage), rows[0].clone(), channel.id);
         let looking = move || -> Result<u32, Refusal> {
-            let assembly = open(&*storage, root, manifest)?;
+            let assembly = open(&*storage, channel, root, manifest)?;
             let mut held = 0;
             while assembly.resumed() && held < manifest.chunks() {
                 let Some(digest) = digest(&*storage, &row, held)? else { break };
@@ -204,7 +205,7 @@ impl Bringers {
         verify_page(&root, &manifest, page, &digests, &path)
             .map_err(|error| Refusal::with(Code::BadContent, error))?;
         let storage = Arc::clone(&self.hub.storage);
-        let keeping = move || storage.put_digests(&root, page, &digests);
+        let keeping = move || storage.put_digests(&root, manifest.chunks(), page, &digests);
         let kept = tokio::task::spawn_blocking(keeping).await.map_err(|e| unavailable(&e))?;
         kept.map_err(|e| unavailable(&e))
     }
@@ -227,8 +228,8 @@ impl Bringers {
         let into = if manifest.size() <= SMALL as u64 {
             Into::Memory(BytesMut::new())
         } else {
-            let storage = Arc::clone(&self.hub.storage);
-            let opening = move || open(&*storage, root, manifest);
+            let (storage, channel) = (Arc::clone(&self.hub.storage), channel.id);
+            let opening = move || open(&*storage, channel, root, manifest);
             let opened = tokio::task::spawn_blocking(opening).await.map_err(|e| unavailable(&e))?;
             Into::Partial(opened?)
         };
@@ -372,8 +373,13 @@ fn chunks(size: u64) -> Result<u32, Refusal> {
 }
 
 /// The partial file of a content; one that another request fills is asked for later.
-fn open(storage: &dyn Storage, root: Digest, manifest: Manifest) -> Result<Arc<Assembly>, Refusal> {
-    Assembly::open(storage, root, manifest).map_err(|error| {
+fn open(
+    storage: &dyn Storage,
+    channel: ChannelNo,
+    root: Digest,
+    manifest: Manifest,
+) -> Result<Arc<Assembly>, Refusal> {
+    Assembly::open(storage, channel, root, manifest).map_err(|error| {
         tracing::debug!(%error, "a content that is being brought already");
         Refusal::new(Code::TooMany).after(LATER)
     })
@@ -391,7 +397,7 @@ fn digest(storage: &dyn Storage, row: &Data, chunk: u32) -> Result<Option<Digest
         return Ok(digests.get(chunk as usize).copied());
     }
     let page = page_of(ChunkNo(chunk));
-    let digests = storage.digests(&row.root, page).map_err(|e| unavailable(&e))?;
+    let digests = storage.digests(&row.root, all, page).map_err(|e| unavailable(&e))?;
     let first = page * zotferry_protocol::manifest::PAGE;
     Ok(digests.and_then(|digests| digests.get((chunk - first) as usize).copied()))
 }
@@ -400,7 +406,8 @@ fn digest(storage: &dyn Storage, row: &Data, chunk: u32) -> Result<Option<Digest
 fn keep_digests(storage: &dyn Storage, row: &Data) -> Result<(), Refusal> {
     match &row.digests {
         Some(digests) if digests.len() > 1 => {
-            storage.put_digests(&row.root, 0, digests).map_err(|e| unavailable(&e))
+            let kept = storage.put_digests(&row.root, chunks(row.size)?, 0, digests);
+            kept.map_err(|e| unavailable(&e))
         }
         _ => Ok(()),
     }

@@ -195,10 +195,11 @@ impl Restoring<'_> {
         let (wanted, paths): (Vec<Content>, Vec<&str>) =
             contents.into_values().map(|(content, path)| (content.clone(), path)).unzip();
         let roots: Vec<Digest> = wanted.iter().map(|content| content.root).collect();
+        let held = self.hub.catalog.holding(self.channel.id, &roots).await?;
         let _until_named = self.hub.storing.read().await;
         let (hub, backup, copy) =
             (Arc::clone(self.hub), Arc::clone(&self.backup), self.options.copy);
-        let bringing = move || bring(&*hub.storage, &*backup, &wanted, copy);
+        let bringing = move || bring(&*hub.storage, &*backup, &wanted, &held, copy);
         let outcomes = tokio::task::spawn_blocking(bringing).await??;
         let mut present = Vec::new();
         for ((outcome, root), path) in outcomes.into_iter().zip(roots).zip(paths) {
@@ -220,12 +221,14 @@ impl Restoring<'_> {
 
     /// A dry run: how many contents would come.
     async fn look(&mut self, roots: Vec<(Digest, bool)>) -> Result<(), SaveError> {
-        let (hub, backup) = (Arc::clone(self.hub), Arc::clone(&self.backup));
+        let named: Vec<Digest> = roots.iter().map(|(root, _)| *root).collect();
+        let held = self.hub.catalog.holding(self.channel.id, &named).await?;
+        let backup = Arc::clone(&self.backup);
         let looking = move || -> Result<u64, SaveError> {
             let mut come = 0;
             for (root, embedded) in roots {
                 let brings = embedded || backup.data(&root)?.is_some();
-                come += u64::from(brings && !hub.storage.contains(&root)?);
+                come += u64::from(brings && !held.contains_key(&root));
             }
             Ok(come)
         };

@@ -95,7 +95,7 @@ impl<'a> Shelves<'a> {
         if chunks <= INLINE {
             let kept = match &row.digests {
                 Some(digests) => Some(digests.clone()),
-                None => self.storage.digests(&row.root, 0)?,
+                None => self.storage.digests(&row.root, chunks, 0)?,
             };
             let good = |digests: &Vec<Digest>| merkle::root(digests) == row.root;
             let digests = match kept.filter(good) {
@@ -106,7 +106,7 @@ impl<'a> Shelves<'a> {
         }
         let pages = (0..manifest.pages()).map(|page| {
             let range = manifest.page_chunks(page);
-            let kept = self.storage.digests(&row.root, page).map_err(io::Error::other)?;
+            let kept = self.storage.digests(&row.root, chunks, page).map_err(io::Error::other)?;
             let kept = kept.filter(|digests| digests.len() == range.count as usize);
             match kept {
                 Some(digests) => Ok(digests),

@@ -345,23 +345,23 @@ async fn settle(
     spool: &Spool,
     key: &str,
 ) -> Result<(), SaveError> {
-    let (reading, storage, name) = (spool.clone(), Arc::clone(&hub.storage), key.to_owned());
+    let (reading, name) = (spool.clone(), key.to_owned());
     let found = blocking(move || {
         let Some(held) = reading.read(&name)? else { return Ok(None) };
         let bytes = fs::read(reading.dir.join("held").join(&name))?;
         let Ok(metadata) = Metadata::decode(&bytes) else { return Ok(None) };
-        let mut lacking = None;
+        let mut missing = Vec::new();
         for content in metadata.contents.iter().filter(|content| content.in_data()) {
-            let here = storage.contains(&content.root).map_err(io::Error::other)?
-                || !reading.marked("data", &content.root.to_string())?.is_empty();
-            if !here {
-                lacking.get_or_insert(content.root);
+            if reading.marked("data", &content.root.to_string())?.is_empty() {
+                missing.push(content.root);
             }
         }
-        Ok(Some((held, metadata, lacking)))
+        Ok(Some((held, metadata, missing)))
     })
     .await?;
-    let Some((held, metadata, lacking)) = found else { return Ok(()) };
+    let Some((held, metadata, missing)) = found else { return Ok(()) };
+    let here = hub.catalog.holding(channel.id, &missing).await?;
+    let lacking = missing.into_iter().find(|root| !here.contains_key(root));
     let reason = match lacking {
         Some(root) => {
             let root = root.to_string();
@@ -406,8 +406,10 @@ async fn restore(
         .cloned()
         .collect();
     let _until_named = hub.storing.read().await;
+    let roots: Vec<Digest> = wanted.iter().map(|content| content.root).collect();
+    let held = hub.catalog.holding(channel.id, &roots).await?;
     let (storage, shelf, contents) = (Arc::clone(&hub.storage), spool.clone(), wanted.clone());
-    let bringing = move || bring(&*storage, &shelf, &contents, false);
+    let bringing = move || bring(&*storage, &shelf, &contents, &held, false);
     let outcomes = tokio::task::spawn_blocking(bringing).await??;
     for (outcome, content) in outcomes.into_iter().zip(&wanted) {
         if let Err(fault) = outcome {

@@ -48,7 +48,7 @@ pub struct Wanted {
     /// `Present` when this very content of this very entry is here already; `Superseded` when a
     /// later announcement in the same list replaced it; else `Wanted`.
     pub state: DataState,
-    /// Whether the bytes are in storage already, under whatever name: then the caller marks it
+    /// Whether the channel has the bytes already, under whatever name: then the caller marks it
     /// present at once and nothing is fetched.
     pub held: bool,
 }
@@ -230,7 +230,8 @@ async fn outcome(
     let rows = sqlx::query(
         "SELECT d.id, d.state,
                 EXISTS (SELECT 1 FROM data same
-                        WHERE same.root = d.root AND same.held = 1 AND same.size = d.size) AS held
+                        WHERE same.root = d.root AND same.held = 1 AND same.size = d.size
+                          AND same.channel = d.channel) AS held
          FROM json_each(?2) j CROSS JOIN data d
          WHERE d.channel = ?1 AND d.hash = j.value ->> 0 AND d.role = j.value ->> 1
            AND d.root = unhex(j.value ->> 2)

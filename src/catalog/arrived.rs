@@ -13,6 +13,7 @@ use super::columns::{Hex, checked, integer, list};
 use super::data::{Data, data};
 use super::error::CatalogError;
 use super::{Catalog, ChannelNo, WantedNo};
+use crate::storage::Announced;
 
 /// The bytes came although the entry has other content by now: they are here until removed.
 /// The plus keeps the planner to the ids; all superseded rows may be many.
@@ -123,18 +124,20 @@ impl Catalog {
         self.commit(tx).await
     }
 
-    /// Of these roots those that are wanted under no name.
-    pub async fn unwanted(&self, roots: &[Digest]) -> Result<Vec<Digest>, CatalogError> {
+    /// Of these contents those that their channel wants under no name.
+    pub async fn unwanted(&self, contents: &[Announced]) -> Result<Vec<Announced>, CatalogError> {
+        let named = contents.iter().map(|c| (Hex(&c.root.0), c.channel, c.size));
         let rows = sqlx::query(
             "SELECT j.key FROM json_each(?1) j
              WHERE NOT EXISTS (SELECT 1 FROM data d INDEXED BY data_root
-                               WHERE d.root = unhex(j.value) AND d.state IN ('wanted', 'failed'))
+                               WHERE d.root = unhex(j.value ->> 0) AND d.channel = j.value ->> 1
+                                 AND d.size = j.value ->> 2 AND d.state IN ('wanted', 'failed'))
              ORDER BY j.key",
         )
-        .bind(list(roots.iter().map(|root| Hex(&root.0))))
+        .bind(list(named))
         .fetch_all(&mut *self.reader().await?)
         .await?;
-        chosen(&rows, roots)
+        chosen(&rows, contents)
     }
 
     /// Nobody needs these contents any more, wanted or not: the room they took is free again. What
@@ -220,13 +223,13 @@ pub(super) async fn unnamed(
     chosen(&rows, roots)
 }
 
-/// The roots that a statement names by their places in the list.
-fn chosen(rows: &[SqliteRow], roots: &[Digest]) -> Result<Vec<Digest>, CatalogError> {
+/// Those of a list that a statement names by their places in it.
+fn chosen<T: Copy>(rows: &[SqliteRow], all: &[T]) -> Result<Vec<T>, CatalogError> {
     rows.iter()
         .map(|row| {
             let index: i64 = row.try_get("key")?;
-            let root = usize::try_from(index).ok().and_then(|index| roots.get(index));
-            root.copied().ok_or_else(|| CatalogError::Corrupt("a list came back longer".into()))
+            let found = usize::try_from(index).ok().and_then(|index| all.get(index));
+            found.copied().ok_or_else(|| CatalogError::Corrupt("a list came back longer".into()))
         })
         .collect()
 }

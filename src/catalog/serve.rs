@@ -47,6 +47,27 @@ impl Catalog {
         Ok(found)
     }
 
+    /// Those of some contents whose bytes a channel has, under whatever names and in use or replaced, and how many bytes.
+    /// What only another channel has is not among them.
+    pub async fn holding(
+        &self,
+        channel: ChannelNo,
+        roots: &[Digest],
+    ) -> Result<HashMap<Digest, u64>, CatalogError> {
+        let rows = sqlx::query(
+            "SELECT d.root, d.size FROM json_each(?2) j CROSS JOIN data d INDEXED BY data_root
+             WHERE d.root = unhex(j.value) AND d.held = 1 AND d.channel = ?1",
+        )
+        .bind(channel)
+        .bind(list(roots.iter().map(|root| Hex(&root.0))))
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        let held = |row: &SqliteRow| {
+            Ok((checked(row, "root", Digest::from_slice)?, number(row, "size")?))
+        };
+        rows.iter().map(held).collect()
+    }
+
     /// Roots of other contents of the same entry that are in storage, the latest first: what a new
     /// revision may be copied from.
     pub async fn earlier_contents(&self, of: &Data) -> Result<Vec<Digest>, CatalogError> {

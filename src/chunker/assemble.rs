@@ -39,12 +39,18 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Opens the partial file of this content or begins it.
+    /// Opens the partial file of this content of a channel or begins it.
     ///
     /// # Errors
-    /// Those of the storage; it is busy while another `Assembly` of the same root is alive.
-    pub fn open(storage: &dyn Storage, root: Digest, manifest: Manifest) -> Result<Arc<Self>> {
-        let partial = storage.partial(&PartialKey::Wanted(root), manifest.size())?;
+    /// Those of the storage; it is busy while another `Assembly` of the same is alive.
+    pub fn open(
+        storage: &dyn Storage,
+        channel: i64,
+        root: Digest,
+        manifest: Manifest,
+    ) -> Result<Arc<Self>> {
+        let key = PartialKey::wanted(channel, root, manifest.size());
+        let partial = storage.partial(&key, manifest.size())?;
         let allocated = Mutex::new(partial.existed());
         Ok(Arc::new(Self { partial, root, manifest, allocated, claimed: Mutex::default() }))
     }

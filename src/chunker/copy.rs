@@ -123,5 +123,5 @@ fn older_digests(
     if manifest.chunks() == 1 {
         return Ok(Some(vec![*older]));
     }
-    Ok(storage.digests(older, page)?)
+    Ok(storage.digests(older, manifest.chunks(), page)?)
 }

@@ -66,13 +66,14 @@ impl<'s> Pages<'s> {
 
     /// Puts every page where the storage keeps those of `root`. One chunk needs none.
     pub(super) fn keep(&self, root: &Digest) -> Result<()> {
-        if self.chunks() < 2 {
+        let chunks = self.chunks();
+        if chunks < 2 {
             return Ok(());
         }
         for page in 0..self.whole {
-            self.storage.put_digests(root, page, &self.read(page)?)?;
+            self.storage.put_digests(root, chunks, page, &self.read(page)?)?;
         }
-        Ok(self.storage.put_digests(root, self.whole, &self.last)?)
+        Ok(self.storage.put_digests(root, chunks, self.whole, &self.last)?)
     }
 
     fn read(&self, page: u32) -> Result<Vec<Digest>> {

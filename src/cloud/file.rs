@@ -4,7 +4,6 @@
 //! Invariant: the validator is the content's root, so a response never joins bytes of two contents.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
@@ -87,13 +86,11 @@ async fn body(
     root: Digest,
     part: Range<u64>,
 ) -> Result<Option<Body>, Nothing> {
-    let storage = Arc::clone(&cloud.hub.storage);
-    match tokio::task::spawn_blocking(move || storage.open(&root)).await {
-        Ok(Ok(Some(content))) if content.size() == entry.filesize => {
+    match cloud.hub.stored(channel.id, root).await {
+        Ok(Some(content)) if content.size() == entry.filesize => {
             return Ok(Some(Body::from_stream(pieces(&cloud.hub, content, part))));
         }
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::error!(%error, "a file could not be opened"),
+        Ok(_) => {}
         Err(error) => tracing::error!(%error, "a file could not be opened"),
     }
     let data = cloud.hub.catalog.content_of(channel.id, &entry.hash, Role::File).await?;

@@ -56,9 +56,7 @@ pub(super) async fn open(visit: &Arc<Visit>, entry: &Attach) -> FsResult<Box<dyn
     let source = match visit.method == Method::HEAD {
         true => Source::Head,
         false => {
-            let storage = Arc::clone(&visit.hub().storage);
-            let opening = tokio::task::spawn_blocking(move || storage.open(&root));
-            let opened = opening.await.map_err(|error| visit.failed(&error))?;
+            let opened = visit.hub().stored(visit.channel.id, root).await;
             match opened.map_err(|error| visit.failed(&error))? {
                 Some(content) => Source::Here(Arc::from(content)),
                 None => Source::Away(Box::new(Away::open(visit, entry, root).await?)),

@@ -16,6 +16,7 @@ mod pace;
 mod peers;
 mod refusals;
 mod rights;
+mod stored;
 mod turns;
 
 use std::collections::{HashMap, HashSet};
@@ -50,6 +51,7 @@ pub use pace::Paces;
 pub(crate) use pace::network;
 pub use refusals::Refusals;
 pub use rights::Rights;
+pub use stored::StoredError;
 pub use turns::{Turn, Turns};
 
 /// Why a hub does not start.

@@ -14,7 +14,7 @@ use crate::catalog::CatalogError;
 use crate::channels::export::ExportError;
 use crate::channels::{ChannelError, SealError};
 use crate::files::{AddItemsError, PutError};
-use crate::hub::{CallError, HubError};
+use crate::hub::{CallError, HubError, StoredError};
 use crate::hubzilla::AdoptError;
 use crate::items::ItemError;
 use crate::passwords::PasswordError;
@@ -106,6 +106,7 @@ failed!(
     ChannelError,
     PutError,
     HubError,
+    StoredError,
     CallError,
     PasswordError,
     QueueError,

@@ -54,7 +54,7 @@ pub(super) async fn get(
     if entry.is_dir {
         return Err(Failure::failed(format!("{shown} is a folder; `zotferry ls` lists it")));
     }
-    let Some(content) = content(&local, &entry).await? else {
+    let Some(content) = content(&local, &channel, &entry).await? else {
         return Err(not_here(&local, &channel, entry, &shown).await?);
     };
     let mut response = ([(header::CONTENT_LENGTH, content.size())], body(content)).into_response();
@@ -67,10 +67,13 @@ pub(super) async fn get(
     Ok(response)
 }
 
-async fn content(local: &Local, entry: &Attach) -> Result<Option<Box<dyn Content>>, Failure> {
+async fn content(
+    local: &Local,
+    channel: &Channel,
+    entry: &Attach,
+) -> Result<Option<Box<dyn Content>>, Failure> {
     let Some(root) = entry.root else { return Ok(None) };
-    let storage = Arc::clone(&local.hub.storage);
-    Ok(tokio::task::spawn_blocking(move || storage.open(&root)).await??)
+    Ok(local.hub.stored(channel.id, root).await?)
 }
 
 /// Says how far a file is that has not arrived.

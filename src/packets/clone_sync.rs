@@ -138,7 +138,7 @@ async fn operations(
         apply.may_have(channel.id, site, &again).await.map_err(|e| unavailable(&e))?;
     }
     apply.observe_hlc(channel.id, hlc).await.map_err(|e| unavailable(&e))?;
-    // Content that another channel's file, or another revision, has already.
+    // Content that another file of the channel, or another revision, has already.
     let here: Vec<i64> = wanted
         .iter()
         .filter(|w| w.held && w.state == catalog::DataState::Wanted)

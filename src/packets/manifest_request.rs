@@ -89,8 +89,10 @@ fn page(
     if served.size <= MIN_CHUNK.into() {
         return Ok(Some(ManifestPage::new(item, 0, &[served.root], &[])));
     }
-    let Some(digests) = storage.digests(&served.root, number)? else { return Ok(None) };
-    let roots: Vec<Digest> = storage.page_roots(&served.root)?.unwrap_or_default();
+    let Ok(manifest) = Manifest::of(served.size) else { return Ok(None) };
+    let (root, chunks) = (&served.root, manifest.chunks());
+    let Some(digests) = storage.digests(root, chunks, number)? else { return Ok(None) };
+    let roots: Vec<Digest> = storage.page_roots(root, chunks)?.unwrap_or_default();
     let path = merkle::page_path(&roots, number);
     Ok(Some(ManifestPage::new(item, number, &digests, &path)))
 }

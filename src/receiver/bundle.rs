@@ -106,15 +106,15 @@ async fn serve(receiver: &Arc<Receiver>, run: &mut Run, job: &Job) -> Result<Lef
     Ok(Left { finish, elsewhere: !whole || !moved.is_empty(), carried })
 }
 
-/// Files with the same bytes as one that is fetched: their rows and channels, by root.
-type Twins = HashMap<Digest, Vec<(i64, i64)>>;
+/// Files with the same bytes as one that is fetched: their rows and channels, by root and size.
+type Twins = HashMap<(Digest, u64), Vec<(i64, i64)>>;
 
 /// Each content once, and the other rows that want the same.
 fn once_each(files: Vec<Data>) -> (Vec<Data>, Twins) {
     let mut twins: Twins = HashMap::new();
     let mut once = Vec::with_capacity(files.len());
     for file in files {
-        match twins.entry(file.root) {
+        match twins.entry((file.root, file.size)) {
             Entry::Occupied(mut same) => same.get_mut().push((file.id, file.channel)),
             Entry::Vacant(first) => {
                 first.insert(Vec::new());
@@ -201,7 +201,7 @@ impl<'a> Bundle<'a> {
         self.ready.push((file.root, join(pieces)));
         self.ids.push((file.id, file.channel));
         self.whole.insert(file.id);
-        let twins = self.twins.get(&file.root).into_iter().flatten().copied();
+        let twins = self.twins.get(&(file.root, file.size)).into_iter().flatten().copied();
         self.ids.extend(twins.inspect(|_| self.receiver.hub.metrics.bytes_copied.add(file.size)));
     }
 

@@ -25,9 +25,10 @@ impl ActiveFile {
             }
         }
         while !self.is_over() {
-            let (hub, root) = (Arc::clone(&self.hub), self.data.root);
+            let (hub, root, channel) =
+                (Arc::clone(&self.hub), self.data.root, self.data.channel);
             let opening =
-                tokio::task::spawn_blocking(move || Assembly::open(&*hub.storage, root, manifest));
+                tokio::task::spawn_blocking(move || Assembly::open(&*hub.storage, channel, root, manifest));
             match opening.await {
                 Ok(Ok(new)) => {
                     *lock(&self.assembly) = Some(new);

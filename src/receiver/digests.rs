@@ -73,24 +73,14 @@ async fn obtain(
     if let (Some(digests), 0) = (&data.digests, page) {
         return keep(file, page, digests.clone()).await;
     }
-    let (storage, root) = (Arc::clone(&file.hub.storage), data.root);
-    let kept = tokio::task::spawn_blocking(move || storage.digests(&root, page)).await;
-    // A page that was kept is of this root, and perhaps of a size that somebody else claimed for it.
-    if let Ok(Ok(Some(digests))) = kept
-        && is_of((&data.root, data.size), page, &digests)
-    {
+    let (storage, root, chunks) = (Arc::clone(&file.hub.storage), data.root, file.chunks());
+    let kept = tokio::task::spawn_blocking(move || storage.digests(&root, chunks, page)).await;
+    if let Ok(Ok(Some(digests))) = kept {
         return Ok(digests);
     }
     let site = site.ok_or_else(|| CallError::Local("no clone has the file".into()))?;
     let digests = ask(file, page, site).await?;
     keep(file, page, digests).await
-}
-
-/// Whether kept digests can be those of a page of a content of this size; of the only page they have to give the root.
-fn is_of((root, size): (&Digest, u64), page: u32, digests: &[Digest]) -> bool {
-    let Ok(manifest) = Manifest::of(size) else { return false };
-    digests.len() == manifest.page_chunks(page).count as usize
-        && (manifest.pages() > 1 || merkle::root(digests) == *root)
 }
 
 /// Pages are kept: a restart does not ask for them again, and this clone serves them later.
@@ -99,12 +89,10 @@ async fn keep(
     page: u32,
     digests: Vec<Digest>,
 ) -> Result<Vec<Digest>, CallError> {
-    let (storage, root) = (Arc::clone(&file.hub.storage), file.data.root);
+    let (storage, root, chunks) =
+        (Arc::clone(&file.hub.storage), file.data.root, file.chunks());
     let keeping = tokio::task::spawn_blocking(move || {
-        // What is here has its pages: a claim changes nothing about it.
-        if !storage.contains(&root)? {
-            storage.put_digests(&root, page, &digests)?;
-        }
+        storage.put_digests(&root, chunks, page, &digests)?;
         Ok::<_, StorageError>(digests)
     });
     match keeping.await {
@@ -150,25 +138,4 @@ async fn ask(file: &Arc<ActiveFile>, page: u32, site: SiteNo) -> Result<Vec<Dige
     merkle::verify_page(&data.root, &manifest, page, &digests, &found.path())
         .map_err(|e| wrong(format!("a page that does not prove itself: {e}")))?;
     Ok(digests)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// FILE-12: the level above the leaves gives the root, too: a page of it, which somebody claimed for half the size, is no
-    /// page of the whole.
-    #[test]
-    fn digests_of_another_size_are_not_believed() {
-        let leaves: Vec<Digest> = (0..40).map(|n| merkle::leaf(&[n])).collect();
-        let nodes: Vec<Digest> =
-            leaves.chunks(2).map(|pair| merkle::node(&pair[0], &pair[1])).collect();
-        let root = merkle::root(&leaves);
-        assert_eq!(merkle::root(&nodes), root);
-        let (whole, half) = ((&root, 40 << 20), (&root, 20 << 20));
-        assert!(is_of(whole, 0, &leaves) && is_of(half, 0, &nodes));
-        assert!(!is_of(whole, 0, &nodes) && !is_of(half, 0, &leaves));
-        let other: Vec<Digest> = (0..40).map(|n| merkle::leaf(&[n, 1])).collect();
-        assert!(!is_of(whole, 0, &other));
-    }
 }

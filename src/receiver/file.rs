@@ -24,7 +24,7 @@ use crate::catalog::{Data, SiteNo};
 use crate::chunker::{Assembly, ChunkSink, ChunkerError, FilledChunk};
 use crate::hub::{Capability, Hub};
 use crate::queue::{Finish, HeldPage, Lane, NewJob, Task};
-use crate::storage::StorageError;
+use crate::storage::{Announced, StorageError};
 
 /// Jobs into which a file is cut at least, so that many connections find work.
 const JOBS: u32 = 256;
@@ -95,9 +95,9 @@ impl ActiveFile {
         let range = (chunks / JOBS).clamp(1, MAX_RANGE);
         let config = TransferConfig { range, ..TransferConfig::default() };
         let mut transfer = Transfer::new(data.root, data.size, config)?;
-        let assembly = Assembly::open(&*hub.storage, data.root, *transfer.manifest())?;
+        let assembly = Assembly::open(&*hub.storage, data.channel, data.root, *transfer.manifest())?;
         if assembly.resumed() {
-            restore(hub, &data, &mut transfer)?;
+            restore(hub, &data, &mut transfer);
         } else {
             // What was recorded of a partial file that is gone must not count for its successor.
             let forgotten = hub.queue.forget(data.id).map_err(std::io::Error::other);
@@ -138,6 +138,17 @@ impl ActiveFile {
 
     pub(super) fn channel(&self) -> i64 {
         self.data.channel
+    }
+
+    /// Whether this is the content of another name of its channel, too.
+    pub(super) fn is_of(&self, data: &Data) -> bool {
+        let key = |data: &Data| (data.channel, data.root, data.size);
+        key(&self.data) == key(data)
+    }
+
+    /// How many chunks it has.
+    pub(super) fn chunks(&self) -> u32 {
+        lock(&self.transfer).manifest().chunks()
     }
 
     /// For logs.
@@ -293,11 +304,15 @@ impl ActiveFile {
         }
     }
 
-    /// It is in hand no more. What nobody wants goes from queue and disk as well.
+    /// It is in hand no more. What nobody wants goes from queue and disk as well; another name of the channel may want the
+    /// same, and goes on with what came.
     async fn left(&self, receiver: &Arc<Receiver>) {
         if self.unwanted.load(Relaxed) {
-            let (old, queue, wanted) =
-                (lock(&self.assembly).take(), Arc::clone(&self.hub.queue), self.data.id);
+            let Data { channel, root, size, .. } = self.data;
+            let unwanted = self.hub.catalog.unwanted(&[Announced { channel, root, size }]).await;
+            let goes = unwanted.is_ok_and(|unwanted| !unwanted.is_empty());
+            let old = lock(&self.assembly).take().filter(|_| goes);
+            let (queue, wanted) = (Arc::clone(&self.hub.queue), self.data.id);
             let clearing = tokio::task::spawn_blocking(move || -> Result<(), ReceiverError> {
                 queue.forget(wanted)?;
                 old.map_or(Ok(()), |old| old.discard()).map_err(ReceiverError::from)
@@ -410,16 +425,16 @@ impl ActiveFile {
     }
 }
 
-/// What was here before: durable chunks count, unless the last stop was unclean; then every chunk
-/// that may be on disk is read back.
-fn restore(hub: &Hub, data: &Data, transfer: &mut Transfer) -> Result<(), ChunkerError> {
+/// What was here before: durable chunks count. After an unclean stop every chunk that may be on disk is read back,
+/// and when the file was begun under another name, of which nothing is recorded under this one.
+fn restore(hub: &Hub, data: &Data, transfer: &mut Transfer) {
     let now = hub.clock.now();
-    for page in 0..transfer.manifest().pages() {
-        if hub.recheck {
-            transfer.handle(now, Input::Suspect { page, bits: &[0xff; 512] });
-        } else if let Ok(Some(bits)) = hub.queue.held(data.id, page) {
-            transfer.handle(now, Input::Held { page, bits: &bits });
-        }
+    let pages = 0..transfer.manifest().pages();
+    let held = |page| hub.queue.held(data.id, page).ok().flatten().map(|bits| (page, bits));
+    let held: Vec<(u32, Vec<u8>)> = pages.clone().filter_map(held).collect();
+    if hub.recheck || held.is_empty() {
+        pages.for_each(|page| transfer.handle(now, Input::Suspect { page, bits: &[0xff; 512] }));
+    } else {
+        held.iter().for_each(|(page, bits)| transfer.handle(now, Input::Held { page: *page, bits }));
     }
-    Ok(())
 }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use zotferry_protocol::ids::{Digest, Millis};
+use zotferry_protocol::ids::Millis;
 
 use super::file::ActiveFile;
 use super::sources::LEFT;
 use super::{Receiver, ReceiverError, lock};
 use crate::catalog::{Data, SiteNo};
 use crate::queue::Lane;
-use crate::storage::{Retry, StorageError};
+use crate::storage::Retry;
 
 /// Files of more than one chunk that are filled at a time, per lane.
 const FILES: usize = 32;
@@ -79,10 +79,10 @@ impl Receiver {
         lock(&self.files).len() > READ
     }
 
-    /// The file of this content that is in hand, under whatever name.
-    pub(super) fn file_of(&self, root: &Digest) -> Option<Arc<ActiveFile>> {
+    /// The file of this content of a channel that is in hand, under whatever name.
+    pub(super) fn file_of(&self, data: &Data) -> Option<Arc<ActiveFile>> {
         let files = lock(&self.files);
-        files.values().find(|file| file.data.root == *root && !file.is_over()).cloned()
+        files.values().find(|file| file.is_of(data) && !file.is_over()).cloned()
     }
 
     /// Takes a file in hand.
@@ -102,8 +102,8 @@ impl Receiver {
         if self.here_already(&data).await? {
             return Ok(Begun::Here);
         }
-        // The same content under two names comes once.
-        if lock(&self.files).values().any(|file| file.data.root == data.root) {
+        // The same content under two names of a channel comes once.
+        if lock(&self.files).values().any(|file| file.is_of(&data)) {
             self.passed_over.store(true, Relaxed);
             return Ok(Begun::Busy);
         }
@@ -129,16 +129,12 @@ impl Receiver {
         Ok(Begun::Hand(file))
     }
 
-    /// Bytes that are in storage already, for whatever channel: nothing is fetched.
+    /// Bytes that the channel has already: nothing is fetched.
     async fn here_already(&self, data: &Data) -> Result<bool, ReceiverError> {
         let _until_named = self.hub.storing.read().await;
-        let (storage, root, size) = (Arc::clone(&self.hub.storage), data.root, data.size);
+        let there = self.hub.stored(data.channel, data.root).await?;
         // A size that somebody claimed for what is here is none.
-        let here = move || {
-            let there = storage.open(&root)?;
-            Ok::<_, StorageError>(there.is_some_and(|content| content.size() == size))
-        };
-        if !tokio::task::spawn_blocking(here).await?? {
+        if there.is_none_or(|content| content.size() != data.size) {
             return Ok(false);
         }
         self.hub.metrics.bytes_copied.add(data.size);

@@ -37,7 +37,7 @@ use zotferry_protocol::ids::Millis;
 
 use crate::catalog::{CatalogError, SiteNo};
 use crate::chunker::ChunkerError;
-use crate::hub::{CallError, Hub};
+use crate::hub::{CallError, Hub, StoredError};
 use crate::queue::{Job, Kind, Lane, Queue, QueueError, Task};
 use crate::storage::StorageError;
 pub use file::{ActiveFile, FileProgress};
@@ -62,6 +62,9 @@ pub enum ReceiverError {
     /// Another hub, or this one's own jobs.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// What a channel has.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
     /// A partial file.
     #[error(transparent)]
     Chunker(#[from] ChunkerError),

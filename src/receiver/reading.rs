@@ -19,6 +19,7 @@ use super::hands::Begun;
 use super::reader::Reader;
 use super::{ActiveFile, Receiver, ReceiverError};
 use crate::catalog::{CatalogError, Data, DataState};
+use crate::hub::StoredError;
 use crate::storage::{Content, StorageError, read_exact_at};
 
 /// How many may read what is not here at a time.
@@ -52,6 +53,9 @@ pub enum ReadError {
     /// The storage.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// What the channel has.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
     /// This hub's own fetching.
     #[error(transparent)]
     Receiver(#[from] ReceiverError),
@@ -173,10 +177,10 @@ impl Receiver {
         2 * Duration::from_secs(self.hub.config.transfer.stall_seconds)
     }
 
-    /// The content, if it is in storage.
+    /// The content, if the channel has it.
     async fn stored(&self, data: &Data) -> Result<Option<Box<dyn Content>>, ReadError> {
-        let (storage, root) = (Arc::clone(&self.hub.storage), data.root);
-        Ok(tokio::task::spawn_blocking(move || storage.open(&root)).await??)
+        let stored = self.hub.stored(data.channel, data.root).await?;
+        Ok(stored.filter(|content| content.size() == data.size))
     }
 
     /// The file in hand, which it now is unless a bundle carries it at this moment.
@@ -184,7 +188,7 @@ impl Receiver {
         if self.hub.stop.is_cancelled() {
             return Err(ReadError::Stopping);
         }
-        if let Some(file) = self.file_of(&data.root) {
+        if let Some(file) = self.file_of(data) {
             return Ok(Some(file));
         }
         let row = self.hub.catalog.contents(&[data.id]).await?.pop().ok_or(ReadError::Gone)?;

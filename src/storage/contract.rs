@@ -109,7 +109,7 @@ fn small_contents_are_read_together() {
 fn a_partial_file_is_not_visible_before_its_commit() {
     each(|storage| {
         let (root, whole) = item(3, 300_001);
-        let key = PartialKey::Wanted(root);
+        let key = PartialKey::wanted(1, root, 10);
         let partial = storage.partial(&key, 300_001).unwrap();
         assert!(!partial.existed());
         partial.allocate().unwrap();
@@ -137,7 +137,7 @@ fn a_partial_file_is_not_visible_before_its_commit() {
 fn a_commit_can_be_repeated() {
     each(|storage| {
         let (root, whole) = item(4, 70_000);
-        let key = PartialKey::Wanted(root);
+        let key = PartialKey::wanted(1, root, 10);
         let partial = storage.partial(&key, 70_000).unwrap();
         partial.allocate().unwrap();
         partial.write_at(0, std::slice::from_ref(&whole)).unwrap();
@@ -159,7 +159,7 @@ fn a_commit_can_be_repeated() {
 fn an_empty_partial_file_can_be_committed() {
     each(|storage| {
         let root = merkle::root(&[]);
-        let partial = storage.partial(&PartialKey::Wanted(root), 0).unwrap();
+        let partial = storage.partial(&PartialKey::wanted(1, root, 10), 0).unwrap();
         partial.allocate().unwrap();
         partial.commit(&root).unwrap();
         assert_eq!(storage.open(&root).unwrap().unwrap().size(), 0);
@@ -171,7 +171,7 @@ fn an_empty_partial_file_can_be_committed() {
 fn an_incomplete_file_is_not_committed() {
     each(|storage| {
         let root = item(5, 100).0;
-        let partial = storage.partial(&PartialKey::Wanted(root), 100).unwrap();
+        let partial = storage.partial(&PartialKey::wanted(1, root, 10), 100).unwrap();
         partial.write_at(0, &[bytes(5, 99)]).unwrap();
         let error = partial.commit(&root).unwrap_err();
         assert!(matches!(error, StorageError::Incomplete { have: 99, size: 100, .. }), "{error}");
@@ -187,7 +187,7 @@ fn a_wanted_file_keeps_its_root() {
     each(|storage| {
         let (root, whole) = item(6, 10);
         let other = item(7, 10).0;
-        let partial = storage.partial(&PartialKey::Wanted(root), 10).unwrap();
+        let partial = storage.partial(&PartialKey::wanted(1, root, 10), 10).unwrap();
         partial.write_at(0, &[whole]).unwrap();
         let error = partial.commit(&other).unwrap_err();
         assert!(matches!(error, StorageError::Misuse(_)), "{error}");
@@ -200,7 +200,7 @@ fn a_wanted_file_keeps_its_root() {
 fn a_partial_file_has_one_owner() {
     each(|storage| {
         let root = item(8, 10).0;
-        let key = PartialKey::Wanted(root);
+        let key = PartialKey::wanted(1, root, 10);
         let partial = storage.partial(&key, 10).unwrap();
         let error = storage.partial(&key, 10).err().unwrap();
         assert!(matches!(error, StorageError::Busy(busy) if busy == key), "{error}");
@@ -214,7 +214,7 @@ fn a_partial_file_has_one_owner() {
 #[test]
 fn another_size_starts_anew() {
     each(|storage| {
-        let key = PartialKey::Wanted(item(9, 10).0);
+        let key = PartialKey::wanted(1, item(9, 10).0, 10);
         let partial = storage.partial(&key, 10).unwrap();
         partial.write_at(0, &[bytes(9, 10)]).unwrap();
         drop(partial);
@@ -248,7 +248,7 @@ fn bytes_outside_the_file_are_refused() {
 fn a_committed_file_takes_no_writes() {
     each(|storage| {
         let (root, whole) = item(11, 10);
-        let partial = storage.partial(&PartialKey::Wanted(root), 10).unwrap();
+        let partial = storage.partial(&PartialKey::wanted(1, root, 10), 10).unwrap();
         partial.write_at(0, std::slice::from_ref(&whole)).unwrap();
         partial.commit(&root).unwrap();
         let late = [
@@ -320,25 +320,29 @@ fn content_is_copied_into_a_partial_file() {
     });
 }
 
-/// FILE-6: digest pages are kept by root and page, the last that was put; their subtree roots come without a gap or not.
+/// FILE-6, FILE-12: digest pages are kept by root, number of chunks and page, the last that was put; their subtree roots come
+/// without a gap or not. What somebody proves of another number of chunks is nothing to these.
 #[test]
 fn digest_pages_are_kept_by_root() {
     each(|storage| {
         let root = item(17, 1).0;
         let pages: Vec<Vec<_>> =
             (0..3).map(|page| (0..40).map(|n| item(page * 40 + n, 5).0).collect()).collect();
-        assert_eq!(storage.page_roots(&root).unwrap(), None);
+        assert_eq!(storage.page_roots(&root, 120).unwrap(), None);
         for page in [0, 2] {
-            storage.put_digests(&root, page, &pages[1][..20]).unwrap();
-            storage.put_digests(&root, page, &pages[page as usize]).unwrap();
+            storage.put_digests(&root, 60, page, &pages[1][..20]).unwrap();
+            storage.put_digests(&root, 120, page, &pages[1][..20]).unwrap();
+            storage.put_digests(&root, 120, page, &pages[page as usize]).unwrap();
         }
-        assert_eq!(storage.digests(&root, 2).unwrap(), Some(pages[2].clone()));
-        assert_eq!(storage.digests(&root, 1).unwrap(), None);
-        assert_eq!(storage.page_roots(&root).unwrap(), None);
-        storage.put_digests(&root, 1, &pages[1]).unwrap();
+        assert_eq!(storage.digests(&root, 120, 2).unwrap(), Some(pages[2].clone()));
+        assert_eq!(storage.digests(&root, 60, 2).unwrap(), Some(pages[1][..20].to_vec()));
+        assert_eq!(storage.digests(&root, 120, 1).unwrap(), None);
+        assert_eq!(storage.page_roots(&root, 120).unwrap(), None);
+        storage.put_digests(&root, 120, 1, &pages[1]).unwrap();
         let roots = pages.iter().map(|page| merkle::root(page)).collect();
-        assert_eq!(storage.page_roots(&root).unwrap(), Some(roots));
-        assert_eq!(storage.digests(&item(18, 1).0, 0).unwrap(), None);
+        assert_eq!(storage.page_roots(&root, 120).unwrap(), Some(roots));
+        assert_eq!(storage.page_roots(&root, 60).unwrap(), None);
+        assert_eq!(storage.digests(&item(18, 1).0, 120, 0).unwrap(), None);
     });
 }
 
@@ -349,17 +353,19 @@ fn removed_content_is_gone() {
         let items = [item(19, 100), item(20, SMALL + 1), item(21, 100)];
         storage.put_many(&items).unwrap();
         for (root, _) in &items {
-            storage.put_digests(root, 0, &[*root]).unwrap();
+            storage.put_digests(root, 2, 0, &[*root]).unwrap();
+            storage.put_digests(root, 3, 0, &[*root]).unwrap();
         }
         for (root, _) in &items[..2] {
             storage.remove(root).unwrap();
             storage.remove(root).unwrap();
             assert!(!storage.contains(root).unwrap());
             assert!(storage.open(root).unwrap().is_none());
-            assert_eq!(storage.digests(root, 0).unwrap(), None);
+            assert_eq!(storage.digests(root, 2, 0).unwrap(), None);
+            assert_eq!(storage.digests(root, 3, 0).unwrap(), None);
         }
         assert!(storage.contains(&items[2].0).unwrap());
-        assert!(storage.digests(&items[2].0, 0).unwrap().is_some());
+        assert!(storage.digests(&items[2].0, 2, 0).unwrap().is_some());
     });
 }
 
@@ -384,9 +390,13 @@ fn content_that_was_set_aside_can_come_again() {
 /// Keys of partial files read back what they were written as, and nothing else.
 #[test]
 fn keys_of_partial_files_are_names() {
-    for key in [PartialKey::Wanted(item(1, 1).0), PartialKey::staging()] {
+    let wanted = PartialKey::wanted(7, item(1, 1).0, 1 << 40);
+    for key in [wanted, PartialKey::staging()] {
         assert_eq!(key.to_string().parse::<PartialKey>().unwrap(), key);
         assert!(key.to_string().to_uppercase().parse::<PartialKey>().is_err());
     }
-    assert!("..".parse::<PartialKey>().is_err());
+    let name = wanted.to_string();
+    for no in ["..", &name[..64], &name[..70], &format!("{name}.1"), &format!("{name}0x")] {
+        assert!(no.parse::<PartialKey>().is_err(), "{no}");
+    }
 }

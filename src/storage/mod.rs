@@ -32,16 +32,33 @@ pub const SMALL: usize = 64 << 10;
 
 type Result<T> = std::result::Result<T, StorageError>;
 
+/// A content that somebody announced to a channel. What one channel was told, its size above all, is nothing to
+/// another one's: each brings the bytes for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Announced {
+    /// The channel's row.
+    pub channel: i64,
+    /// The Merkle root.
+    pub root: Digest,
+    /// Bytes, as they were announced.
+    pub size: u64,
+}
+
 /// What a partial file will become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PartialKey {
-    /// Content that somebody announced: its Merkle root.
-    Wanted(Digest),
+    /// Content that was announced.
+    Wanted(Announced),
     /// Content on its way in from here, whose root is not known before its last byte.
     Staging(Uuid),
 }
 
 impl PartialKey {
+    /// The key of a content that was announced to a channel.
+    pub fn wanted(channel: i64, root: Digest, size: u64) -> Self {
+        Self::Wanted(Announced { channel, root, size })
+    }
+
     /// A key that nobody has used before.
     pub fn staging() -> Self {
         Self::Staging(Uuid::now_v7())
@@ -51,7 +68,9 @@ impl PartialKey {
 impl fmt::Display for PartialKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Wanted(root) => write!(f, "{root}"),
+            Self::Wanted(Announced { channel, root, size }) => {
+                write!(f, "{root}.{size}.{channel}")
+            }
             Self::Staging(uuid) => write!(f, "{uuid}"),
         }
     }
@@ -60,15 +79,21 @@ impl fmt::Display for PartialKey {
 impl FromStr for PartialKey {
     type Err = StorageError;
 
-    /// Reads what `Display` wrote: 64 hex digits, or a hyphenated UUID.
+    /// Reads what `Display` wrote: root, size and channel with dots between them, or a hyphenated UUID.
     fn from_str(text: &str) -> Result<Self> {
-        let key = match text.len() {
-            64 => text.parse().ok().map(Self::Wanted),
-            36 => text.parse().ok().map(Self::Staging),
-            _ => None,
+        let wanted = || {
+            let mut parts = text.splitn(3, '.');
+            let root = parts.next()?.parse().ok()?;
+            let (size, channel) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+            Some(Self::Wanted(Announced { channel, root, size }))
         };
-        key.filter(|key| key.to_string() == text)
-            .ok_or(StorageError::Misuse("a partial file's name is a root or a UUID"))
+        let key = match text.len() {
+            36 => text.parse().ok().map(Self::Staging),
+            _ => wanted(),
+        };
+        key.filter(|key| key.to_string() == text).ok_or(StorageError::Misuse(
+            "a partial file's name is a root with size and channel, or a UUID",
+        ))
     }
 }
 
@@ -127,17 +152,18 @@ pub trait Storage: Send + Sync + 'static {
     /// Every partial file that is here.
     fn partials(&self) -> Result<Vec<PartialKey>>;
 
-    /// Keeps one manifest page of content of more than one chunk: the leaf digests of chunks
+    /// Keeps one manifest page of content of so many chunks, more than one: the leaf digests of chunks
     /// 4096 × `page` onwards, verified by the caller. It replaces what was kept. Durable when it returns.
-    fn put_digests(&self, root: &Digest, page: u32, digests: &[Digest]) -> Result<()>;
+    /// The same root with another number of chunks, which somebody may have claimed, has pages of its own.
+    fn put_digests(&self, root: &Digest, chunks: u32, page: u32, digests: &[Digest]) -> Result<()>;
 
     /// The leaf digests of one manifest page, when it is kept.
-    fn digests(&self, root: &Digest, page: u32) -> Result<Option<Vec<Digest>>>;
+    fn digests(&self, root: &Digest, chunks: u32, page: u32) -> Result<Option<Vec<Digest>>>;
 
     /// The subtree roots of all pages kept, in order, for serving pages that prove themselves;
     /// `None` when there is none or one before the last is missing. The caller compares their
     /// number with the manifest's.
-    fn page_roots(&self, root: &Digest) -> Result<Option<Vec<Digest>>>;
+    fn page_roots(&self, root: &Digest, chunks: u32) -> Result<Option<Vec<Digest>>>;
 
     /// Removes content and its digest pages; what is not here is fine.
     fn remove(&self, root: &Digest) -> Result<()>;

@@ -13,6 +13,7 @@ use zotferry::backup::Bringers;
 use zotferry::channels;
 use zotferry::hub::Clock;
 use zotferry::keys::PrivateKey;
+use zotferry::storage::PartialKey;
 use zotferry_backup::{Backup, RestoreEvent, Restored};
 use zotferry_backup_client::{SendError, send};
 use zotferry_protocol::codec;
@@ -241,7 +242,9 @@ async fn what_broke_off_goes_on_where_it_was() {
     assert_eq!(to.bytes("alice", &["file 6"]).await, None);
 
     // A bit that turns while nobody looks is found when the content would be made of it.
-    let partial = to.dir.join(format!("storage/partial/{root}"));
+    let channel = to.channel("alice").await.id;
+    let partial = PartialKey::wanted(channel, root, bytes.len() as u64);
+    let partial = to.dir.join(format!("storage/partial/{partial}"));
     let mut stored = std::fs::read(&partial).unwrap();
     stored[MIB] ^= 1;
     std::fs::write(&partial, stored).unwrap();

@@ -22,7 +22,8 @@ async fn held_is_durable(hub: &Hub, storage: &MemoryStorage, bytes: &[u8], root:
     let Some(row) = rows.iter().find(|row| row.root == root) else { return };
     let Some(bits) = hub.queue.held(row.id, 0).unwrap() else { return };
     let whole = storage.contains(&root).unwrap();
-    let partial = storage.partial(&PartialKey::Wanted(root), bytes.len() as u64).unwrap();
+    let size = bytes.len() as u64;
+    let partial = storage.partial(&PartialKey::wanted(row.channel, root, size), size).unwrap();
     for chunk in 0..manifest.chunks() {
         if bits[chunk as usize / 8] >> (chunk % 8) & 1 == 0 || whole {
             continue;

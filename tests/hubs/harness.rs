@@ -347,7 +347,7 @@ impl TestHub {
     pub(crate) async fn bytes(&self, nick: &str, path: &[&str]) -> Option<Vec<u8>> {
         let channel = self.channel(nick).await;
         let entry = self.hub().catalog.by_path(channel.id, path).await.unwrap()?;
-        let content = self.hub().storage.open(&entry.root?).unwrap()?;
+        let content = self.hub().stored(channel.id, entry.root?).await.unwrap()?;
         let mut bytes = vec![0; usize::try_from(content.size()).unwrap()];
         zotferry::storage::read_exact_at(&*content, 0, &mut bytes).unwrap();
         Some(bytes)

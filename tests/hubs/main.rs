@@ -38,5 +38,6 @@ mod rotation;
 mod scrub;
 mod sources;
 mod sweep;
+mod tenants;
 mod watch;
 mod wire;

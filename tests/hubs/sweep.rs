@@ -56,7 +56,7 @@ async fn replaced_content_goes_when_every_clone_has_heard() {
 async fn what_a_crash_left_of_uploads_goes() {
     let dir = tempfile::tempdir().unwrap();
     let hub = TestHub::build(dir.path(), "hub", Setup::default()).await.stop().await;
-    let wanted = PartialKey::Wanted(Digest([7; 32]));
+    let wanted = PartialKey::wanted(1, Digest([7; 32]), 10);
     let begin = |hub: &Hub, key: PartialKey| {
         let partial = hub.storage.partial(&key, 10).unwrap();
         partial.write_at(0, &[Bytes::from_static(b"0123456789")]).unwrap();

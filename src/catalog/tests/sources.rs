@@ -4,6 +4,7 @@ use zotferry_protocol::ids::{Millis, ReplicaId, Role};
 use zotferry_protocol::packets::PresentData;
 
 use crate::catalog::testing::{Fixture, NOW, digest, new_location, resource, want};
+use crate::storage::Announced;
 use crate::catalog::{ChannelNo, LocationState, NewLocation, SiteNo, SizeClass, Source, Want};
 
 const NONE: Vec<SiteNo> = Vec::new();
@@ -117,8 +118,12 @@ async fn roots_that_nobody_wants_are_told() {
     let wanted = hub.announce(&[want("f1", 1, 10), want("f2", 2, 10), want("f3", 3, 10)]).await;
     hub.mark_present(&[wanted[0].id]).await.expect("marked");
     hub.mark_failed(wanted[1].id, "nobody has it").await.expect("marked");
-    let roots = [1, 2, 3, 4].map(digest);
-    assert_eq!(hub.unwanted(&roots).await.expect("read"), [digest(1), digest(4)]);
+    let of = |channel, n, size| Announced { channel, root: digest(n), size };
+    let contents = [1, 2, 3, 4].map(|n| of(hub.alice, n, 10));
+    assert_eq!(hub.unwanted(&contents).await.expect("read"), [contents[0], contents[3]]);
+    // Another channel does not want them, and nobody wants them in another size.
+    let others = [of(hub.alice + 1, 3, 10), of(hub.alice, 3, 11)];
+    assert_eq!(hub.unwanted(&others).await.expect("read"), others);
     hub.want_again(wanted[1].id).await.expect("wanted");
     hub.want_again(wanted[0].id).await.expect("as it was");
     let states: Vec<_> = hub

@@ -189,7 +189,7 @@ async fn the_last_announcement_of_a_packet_counts() {
     assert_eq!(hub.bytes().await, (0, 1));
 }
 
-/// FILE-13: bytes that are here under any name are not fetched again.
+/// FILE-13, FETCH-28: bytes that the channel has under any name are not fetched again; what only another channel has is.
 #[tokio::test]
 async fn bytes_held_under_another_name_are_reported() {
     let hub = Fixture::create().await;
@@ -200,10 +200,12 @@ async fn bytes_held_under_another_name_are_reported() {
     let mut apply = hub.begin_apply().await.expect("writer");
     let wants = [want("g1", 1, 10), want("g2", 2, 10)];
     let wanted = apply.want(hub.bob, hub.site_b, &wants, NOW).await.expect("wanted");
+    assert_eq!([wanted[0].held, wanted[1].held], [false, false]);
+    let wanted = apply.want(hub.alice, hub.site_b, &wants, NOW).await.expect("wanted");
     assert_eq!([wanted[0].held, wanted[1].held], [true, false]);
     assert_eq!(apply.mark_present(&[wanted[0].id]).await.expect("marked"), 1);
-    let room = apply.channel(hub.bob).await.expect("read");
-    assert_eq!((room.used, room.reserved), (10, 10));
+    let room = apply.channel(hub.alice).await.expect("read");
+    assert_eq!((room.used, room.reserved), (20, 20));
     apply.finish(&zotferry_protocol::ids::PacketId([9; 16]), NOW, b"").await.expect("stored");
     assert_eq!(content(&hub, wanted[0].id).await.state, DataState::Present);
 }

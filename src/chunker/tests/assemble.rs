@@ -10,7 +10,7 @@ use crate::storage::{Fault, PartialKey, StorageError};
 
 fn open(storage: &dyn Storage, bytes: &[u8]) -> Arc<Assembly> {
     let manifest = Manifest::of(bytes.len() as u64).unwrap();
-    Assembly::open(storage, merkle::root(&leaves(bytes)), manifest).unwrap()
+    Assembly::open(storage, 1, merkle::root(&leaves(bytes)), manifest).unwrap()
 }
 
 /// Receives one chunk in pieces of `piece` bytes.
@@ -156,7 +156,7 @@ fn power_loss_at_every_step_keeps_what_was_synced() {
     for steps in 0.. {
         let storage = MemoryStorage::default();
         let manifest = Manifest::of(bytes.len() as u64).unwrap();
-        let assembly = Assembly::open(&storage, root, manifest).unwrap();
+        let assembly = Assembly::open(&storage, 1, root, manifest).unwrap();
         storage.power_off_after(steps);
         let mut held = Vec::new();
         for no in 0..3 {
@@ -172,7 +172,7 @@ fn power_loss_at_every_step_keeps_what_was_synced() {
             assert!(content(&storage, &root) == bytes, "power lost after {steps} steps");
         } else {
             assert!(!committed);
-            let assembly = Assembly::open(&storage, root, manifest).unwrap();
+            let assembly = Assembly::open(&storage, 1, root, manifest).unwrap();
             for &no in &held {
                 let leaf = assembly.leaf(ChunkNo(no)).unwrap();
                 assert_eq!(leaf, Some(leaves[no as usize]), "power lost after {steps} steps");
@@ -223,11 +223,11 @@ const LARGE: u64 = (16 << 30) + 5;
 /// Begins a file of 2 MiB chunks; `reserved` as if its first chunk had come. Takes no disk.
 fn large(storage: &LocalStorage, root: Digest, reserved: bool) -> Arc<Assembly> {
     if reserved {
-        storage.partial(&PartialKey::Wanted(root), LARGE).unwrap().resize(LARGE).unwrap();
+        storage.partial(&PartialKey::wanted(1, root, LARGE), LARGE).unwrap().resize(LARGE).unwrap();
     }
     let manifest = Manifest::of(LARGE).unwrap();
     assert_eq!(manifest.chunk_size() as usize, 2 * CHUNK);
-    Assembly::open(storage, root, manifest).unwrap()
+    Assembly::open(storage, 1, root, manifest).unwrap()
 }
 
 /// Invariant 7: pieces of larger chunks are at their place before the chunk is whole.
@@ -264,6 +264,6 @@ fn nothing_is_written_before_the_first_accepted_chunk() {
     };
     drop(filled);
     assert_eq!(assembly.leaf(ChunkNo(0)).unwrap(), None);
-    let file = dir.path().join(format!("partial/{root}"));
+    let file = dir.path().join(format!("partial/{}", PartialKey::wanted(1, root, LARGE)));
     assert_eq!(std::fs::metadata(file).unwrap().len(), 0);
 }

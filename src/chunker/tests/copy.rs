@@ -17,7 +17,7 @@ fn file(chunks: &[u64], tail: usize) -> Bytes {
 
 fn open(storage: &dyn Storage, bytes: &[u8]) -> Arc<Assembly> {
     let manifest = Manifest::of(bytes.len() as u64).unwrap();
-    Assembly::open(storage, merkle::root(&leaves(bytes)), manifest).unwrap()
+    Assembly::open(storage, 1, merkle::root(&leaves(bytes)), manifest).unwrap()
 }
 
 fn store(storage: &dyn Storage, bytes: &[u8]) -> Digest {

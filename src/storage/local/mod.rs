@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! content/ab/<root in hex>   content in a file of its own
-//! partial/<root in hex>      a wanted file on its way in
+//! partial/<root>.<size>.<n>  a wanted file on its way in, for channel n
 //! partial/<uuid>             a file being put here
 //! damaged/<root in hex>      a file that was found not to give its root
 //! small.sqlite               contents of at most 64 KiB that were put whole; digest pages
@@ -128,16 +128,16 @@ impl Storage for LocalStorage {
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    fn put_digests(&self, root: &Digest, page: u32, digests: &[Digest]) -> Result<()> {
-        self.small.put_page(root, page, digests)
+    fn put_digests(&self, root: &Digest, chunks: u32, page: u32, digests: &[Digest]) -> Result<()> {
+        self.small.put_page(root, chunks, page, digests)
     }
 
-    fn digests(&self, root: &Digest, page: u32) -> Result<Option<Vec<Digest>>> {
-        self.small.page(root, page)
+    fn digests(&self, root: &Digest, chunks: u32, page: u32) -> Result<Option<Vec<Digest>>> {
+        self.small.page(root, chunks, page)
     }
 
-    fn page_roots(&self, root: &Digest) -> Result<Option<Vec<Digest>>> {
-        self.small.page_roots(root)
+    fn page_roots(&self, root: &Digest, chunks: u32) -> Result<Option<Vec<Digest>>> {
+        self.small.page_roots(root, chunks)
     }
 
     fn remove(&self, root: &Digest) -> Result<()> {

@@ -304,7 +304,7 @@ impl Partial for LocalPartial {
     }
 
     fn commit(&self, root: &Digest) -> Result<()> {
-        if matches!(&self.key, PartialKey::Wanted(own) if own != root) {
+        if matches!(&self.key, PartialKey::Wanted(own) if own.root != *root) {
             return Err(StorageError::Misuse("a wanted file can only become its own root"));
         }
         self.publish(root)?;
@@ -376,7 +376,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tree = Arc::new(Tree::open(&Folder::root(dir.path()).unwrap()).unwrap());
         let root = Digest([7; 32]);
-        let key = PartialKey::Wanted(root);
+        let key = PartialKey::wanted(1, root, 10);
         let partial = LocalPartial::begin(&tree, key, 10).unwrap();
         partial.write_at(0, &[Bytes::from_static(b"0123456789")]).unwrap();
         let failure = Err(sync_failed("a partial file")(Errno::IO));

@@ -78,6 +78,8 @@ pub(super) struct Schema {
     pub(super) version: i64,
     /// Makes it.
     pub(super) create: &'static str,
+    /// What leads from each number to the next, from 1 on.
+    pub(super) upgrades: &'static [&'static str],
     /// Queries that a whole file answers.
     pub(super) probes: &'static [&'static str],
 }
@@ -117,6 +119,7 @@ impl Rows {
         let probed = wait(async {
             let mut connection = options(&path).connect().await?;
             let found = version(&mut connection).await?;
+            upgrade(&mut connection, found, schema).await?;
             for &probe in schema.probes {
                 sqlx::raw_sql(probe).fetch_optional(&mut connection).await?;
             }
@@ -222,6 +225,24 @@ fn look(folder: &Folder) -> Result<std::result::Result<(), &'static str>> {
         return Ok(Err("it is the database of another program"));
     }
     Ok(Ok(()))
+}
+
+/// Brings tables of an earlier release to what this one knows, each step whole or not at all.
+async fn upgrade(
+    connection: &mut SqliteConnection,
+    found: i64,
+    schema: &Schema,
+) -> sqlx::Result<()> {
+    for (number, upgrade) in (1..).zip(schema.upgrades) {
+        if found > 0 && number >= found {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            sqlx::raw_sql(*upgrade).execute(&mut *transaction).await?;
+            let mark = format!("PRAGMA user_version = {}", number + 1);
+            sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+        }
+    }
+    Ok(())
 }
 
 async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {

@@ -27,11 +27,12 @@ const ROWS: usize = 64;
 const ASKED: usize = 256;
 
 const SCHEMA: Schema = Schema {
-    version: 1,
+    version: 2,
     create: CREATE,
+    upgrades: &[CHUNKS],
     probes: &[
         "SELECT root, bytes FROM content ORDER BY root DESC LIMIT 1",
-        "SELECT root, page, subtree, digests FROM page ORDER BY root DESC LIMIT 1",
+        "SELECT root, chunks, page, subtree, digests FROM page ORDER BY root DESC LIMIT 1",
     ],
 };
 
@@ -42,11 +43,30 @@ CREATE TABLE content (
 ) STRICT;
 CREATE TABLE page (
     root BLOB NOT NULL,
+    chunks INTEGER NOT NULL, -- of the content, as its size says
     page INTEGER NOT NULL,
     subtree BLOB NOT NULL, -- root of the subtree over these digests
     digests BLOB NOT NULL, -- 32 bytes each, at most 4096
-    PRIMARY KEY (root, page)
+    PRIMARY KEY (root, chunks, page)
 ) STRICT;
+";
+
+/// From 1 to 2: pages belong to a root and a number of chunks. Whole lists keep theirs; what was begun is asked for again.
+const CHUNKS: &str = "
+ALTER TABLE page RENAME TO page_1;
+CREATE TABLE page (
+    root BLOB NOT NULL,
+    chunks INTEGER NOT NULL,
+    page INTEGER NOT NULL,
+    subtree BLOB NOT NULL,
+    digests BLOB NOT NULL,
+    PRIMARY KEY (root, chunks, page)
+) STRICT;
+INSERT INTO page (root, chunks, page, subtree, digests)
+    SELECT root, (SELECT sum(length(digests)) / 32 FROM page_1 every WHERE every.root = one.root),
+           page, subtree, digests
+    FROM page_1 one;
+DROP TABLE page_1;
 ";
 
 /// Rows by root.
@@ -136,16 +156,23 @@ impl Small {
     }
 
     /// Stores one digest page.
-    pub(super) fn put_page(&self, root: &Digest, page: u32, digests: &[Digest]) -> Result<()> {
+    pub(super) fn put_page(
+        &self,
+        root: &Digest,
+        chunks: u32,
+        page: u32,
+        digests: &[Digest],
+    ) -> Result<()> {
         let subtree = merkle::root(digests);
         let joined: Vec<u8> = digests.iter().flat_map(|digest| digest.0).collect();
         self.0.write(async |connection| {
             sqlx::query(
-                "INSERT INTO page (root, page, subtree, digests) VALUES (?, ?, ?, ?)
-                 ON CONFLICT (root, page) DO UPDATE SET
+                "INSERT INTO page (root, chunks, page, subtree, digests) VALUES (?, ?, ?, ?, ?)
+                 ON CONFLICT (root, chunks, page) DO UPDATE SET
                      subtree = excluded.subtree, digests = excluded.digests",
             )
             .bind(root.as_bytes())
+            .bind(chunks)
             .bind(page)
             .bind(subtree.as_bytes())
             .bind(joined)
@@ -156,10 +183,16 @@ impl Small {
     }
 
     /// The digests of one page.
-    pub(super) fn page(&self, root: &Digest, page: u32) -> Result<Option<Vec<Digest>>> {
+    pub(super) fn page(
+        &self,
+        root: &Digest,
+        chunks: u32,
+        page: u32,
+    ) -> Result<Option<Vec<Digest>>> {
         let row = self.0.query(async |connection| {
-            sqlx::query("SELECT digests FROM page WHERE root = ? AND page = ?")
+            sqlx::query("SELECT digests FROM page WHERE root = ? AND chunks = ? AND page = ?")
                 .bind(root.as_bytes())
+                .bind(chunks)
                 .bind(page)
                 .fetch_optional(connection)
                 .await
@@ -173,10 +206,11 @@ impl Small {
     }
 
     /// The subtree roots of pages 0, 1, ... without a gap.
-    pub(super) fn page_roots(&self, root: &Digest) -> Result<Option<Vec<Digest>>> {
+    pub(super) fn page_roots(&self, root: &Digest, chunks: u32) -> Result<Option<Vec<Digest>>> {
         let pages = self.0.query(async |connection| {
-            sqlx::query("SELECT page, subtree FROM page WHERE root = ? ORDER BY page")
+            sqlx::query("SELECT page, subtree FROM page WHERE root = ? AND chunks = ? ORDER BY page")
                 .bind(root.as_bytes())
+                .bind(chunks)
                 .fetch_all(connection)
                 .await
         })?;
@@ -209,6 +243,19 @@ impl Small {
     /// Pretends that another program wrote the schema.
     pub(super) fn set_user_version(&self, version: u32) {
         self.pragma(format!("PRAGMA user_version = {version}"));
+    }
+
+    /// Puts the pages into a table as the first release had it.
+    pub(super) fn make_first_schema(&self) {
+        self.pragma(
+            "CREATE TABLE first (root BLOB NOT NULL, page INTEGER NOT NULL, subtree BLOB NOT NULL,
+                 digests BLOB NOT NULL, PRIMARY KEY (root, page)) STRICT;
+             INSERT INTO first SELECT root, page, subtree, digests FROM page;
+             DROP TABLE page;
+             ALTER TABLE first RENAME TO page;
+             PRAGMA user_version = 1"
+                .into(),
+        );
     }
 
     /// Makes the database full at so many pages.

@@ -35,15 +35,15 @@ fn content_outlives_the_process() {
     let (dir, storage) = opened();
     let items = [item(1, 100), item(2, SMALL + 1)];
     storage.put_many(&items).unwrap();
-    storage.put_digests(&items[0].0, 0, &[items[1].0]).unwrap();
-    let key = PartialKey::Wanted(item(3, 1).0);
+    storage.put_digests(&items[0].0, 1, 0, &[items[1].0]).unwrap();
+    let key = PartialKey::wanted(1, item(3, 1).0, 5);
     let partial = storage.partial(&key, 5).unwrap();
     partial.allocate().unwrap();
     drop((partial, storage));
 
     let storage = LocalStorage::open(dir.path()).unwrap();
     assert!(items.iter().all(|(root, _)| storage.contains(root).unwrap()));
-    assert_eq!(storage.digests(&items[0].0, 0).unwrap(), Some(vec![items[1].0]));
+    assert_eq!(storage.digests(&items[0].0, 1, 0).unwrap(), Some(vec![items[1].0]));
     assert!(storage.partial(&key, 5).unwrap().existed());
 }
 
@@ -87,7 +87,7 @@ fn symbolic_links_are_not_followed() {
     symlink(&secret, place(dir.path(), &root)).unwrap();
     assert!(storage.open(&root).is_err());
 
-    let key = PartialKey::Wanted(root);
+    let key = PartialKey::wanted(1, root, 10);
     let partial = dir.path().join("partial").join(key.to_string());
     symlink(&secret, &partial).unwrap();
     assert!(storage.partial(&key, 6).is_err());
@@ -125,7 +125,7 @@ fn only_plain_files_are_content() {
 fn a_file_larger_than_the_disk_is_no_space() {
     let (dir, storage) = opened();
     let size = storage.free_space().unwrap() + (1 << 40);
-    let key = PartialKey::Wanted(item(1, 1).0);
+    let key = PartialKey::wanted(1, item(1, 1).0, 10);
     let partial = storage.partial(&key, size).unwrap();
     let error = partial.allocate().unwrap_err();
     assert!(matches!(error, StorageError::NoSpace(_)), "{error}");
@@ -148,10 +148,27 @@ fn foreign_names_are_passed_over() {
 #[test]
 fn a_later_schema_is_refused() {
     let (dir, storage) = opened();
-    storage.small.set_user_version(2);
+    storage.small.set_user_version(3);
     drop(storage);
     let error = LocalStorage::open(dir.path()).err().unwrap();
-    assert!(matches!(error, StorageError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, StorageError::Newer { found: 3, known: 2, .. }), "{error}");
+}
+
+/// Digest pages of the first release, which were kept by root alone, belong to as many chunks as there are digests.
+#[test]
+fn pages_of_an_earlier_schema_are_kept() {
+    let (dir, storage) = opened();
+    let (root, leaves) = (item(1, 1).0, vec![item(2, 1).0, item(3, 1).0, item(4, 1).0]);
+    storage.put_digests(&root, 3, 0, &leaves).unwrap();
+    storage.small.make_first_schema();
+    drop(storage);
+    for _ in 0..2 {
+        let storage = LocalStorage::open(dir.path()).unwrap();
+        assert_eq!(storage.digests(&root, 3, 0).unwrap(), Some(leaves.clone()));
+        assert_eq!(storage.digests(&root, 2, 0).unwrap(), None);
+        let roots = vec![merkle::root(&leaves)];
+        assert_eq!(storage.page_roots(&root, 3).unwrap(), Some(roots));
+    }
 }
 
 /// A storage with rows and a file, as it lies on the disk of a hub that stopped.
@@ -254,7 +271,7 @@ fn what_is_here_is_not_written_again() {
     assert_eq!(state(), before);
 
     let bring = || {
-        let partial = storage.partial(&PartialKey::Wanted(root), bytes.len() as u64).unwrap();
+        let partial = storage.partial(&PartialKey::wanted(1, root, 10), bytes.len() as u64).unwrap();
         partial.write_at(0, std::slice::from_ref(&bytes)).unwrap();
         partial.commit(&root).unwrap();
     };

@@ -174,25 +174,25 @@ impl Storage for MemoryStorage {
         Ok(state.partials.keys().copied().collect())
     }
 
-    fn put_digests(&self, root: &Digest, page: u32, digests: &[Digest]) -> Result<()> {
+    fn put_digests(&self, root: &Digest, chunks: u32, page: u32, digests: &[Digest]) -> Result<()> {
         let mut state = self.lock();
         state.step(Act::Sync)?;
-        state.pages.insert((*root, page), digests.to_vec());
+        state.pages.insert((*root, chunks, page), digests.to_vec());
         Ok(())
     }
 
-    fn digests(&self, root: &Digest, page: u32) -> Result<Option<Vec<Digest>>> {
+    fn digests(&self, root: &Digest, chunks: u32, page: u32) -> Result<Option<Vec<Digest>>> {
         let mut state = self.lock();
         state.step(Act::Read)?;
-        Ok(state.pages.get(&(*root, page)).cloned())
+        Ok(state.pages.get(&(*root, chunks, page)).cloned())
     }
 
-    fn page_roots(&self, root: &Digest) -> Result<Option<Vec<Digest>>> {
+    fn page_roots(&self, root: &Digest, chunks: u32) -> Result<Option<Vec<Digest>>> {
         let mut state = self.lock();
         state.step(Act::Read)?;
-        let kept = state.pages.range((*root, 0)..=(*root, u32::MAX));
+        let kept = state.pages.range((*root, chunks, 0)..=(*root, chunks, u32::MAX));
         let kept: Vec<_> =
-            kept.map(|((_, page), digests)| (*page, merkle::root(digests))).collect();
+            kept.map(|((.., page), digests)| (*page, merkle::root(digests))).collect();
         let gapless = (0..).zip(&kept).all(|(expected, (page, _))| expected == *page);
         let roots: Vec<_> = kept.into_iter().map(|(_, subtree)| subtree).collect();
         Ok((gapless && !roots.is_empty()).then_some(roots))
@@ -202,7 +202,7 @@ impl Storage for MemoryStorage {
         let mut state = self.lock();
         state.step(Act::Sync)?;
         state.contents.remove(root);
-        state.pages.retain(|(owner, _), _| owner != root);
+        state.pages.retain(|(owner, ..), _| owner != root);
         Ok(())
     }
 

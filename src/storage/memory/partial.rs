@@ -162,7 +162,7 @@ impl Partial for MemoryPartial {
     }
 
     fn commit(&self, root: &Digest) -> Result<()> {
-        if matches!(&self.key, PartialKey::Wanted(own) if own != root) {
+        if matches!(&self.key, PartialKey::Wanted(own) if own.root != *root) {
             return Err(StorageError::Misuse("a wanted file can only become its own root"));
         }
         self.sync()?;

@@ -14,7 +14,8 @@ use super::super::{PartialKey, Result, StorageError};
 pub(super) struct State {
     /// Committed content: it appears in one step, durable at once.
     pub(super) contents: BTreeMap<Digest, Bytes>,
-    pub(super) pages: BTreeMap<(Digest, u32), Vec<Digest>>,
+    /// By root, number of chunks, and page.
+    pub(super) pages: BTreeMap<(Digest, u32, u32), Vec<Digest>>,
     pub(super) partials: BTreeMap<PartialKey, PartialFile>,
     /// Keys whose partial file somebody has open.
     pub(super) open: BTreeSet<PartialKey>,

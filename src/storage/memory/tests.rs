@@ -22,7 +22,7 @@ fn half_synced(storage: &MemoryStorage, key: PartialKey) -> Arc<dyn Partial> {
 #[test]
 fn a_crash_takes_what_was_not_synced() {
     let storage = MemoryStorage::default();
-    let key = PartialKey::Wanted(item(1, 1).0);
+    let key = PartialKey::wanted(1, item(1, 1).0, 10);
     let never = PartialKey::staging();
     let _before = half_synced(&storage, key);
     storage.partial(&never, 4).unwrap().write_at(0, &[Bytes::from_static(b"x")]).unwrap();

@@ -12,7 +12,7 @@ use zotferry_protocol::refusal::Code;
 
 use crate::backup::{bring, data_file, empty_clone, from, options, save};
 use crate::craft::{announce, chunks, name_of};
-use crate::harness::{MIB, Setup, TestHub, noise, until};
+use crate::harness::{MIB, Setup, TestHub, noise, set, until};
 use crate::proxy::{BAD_GATEWAY, Fault, Kind};
 
 /// Two hubs with a channel each, the second behind a proxy, and one that is a clone of both.
@@ -28,7 +28,8 @@ impl Tenants {
         let dir = tempfile::tempdir().unwrap();
         let alices = TestHub::build(dir.path(), "alices", Setup::default()).await;
         let mallorys = TestHub::build(dir.path(), "mallorys", Setup::proxied()).await;
-        let shared = TestHub::build(dir.path(), "shared", Setup::default()).await;
+        let impatient = Setup::with(|config| set(config, "transfer", "stall_seconds", 1));
+        let shared = TestHub::build(dir.path(), "shared", impatient).await;
         for (hub, nick) in [(&alices, "alice"), (&mallorys, "mallory")] {
             hub.create_channel(nick).await;
             shared.clone_channel(hub, nick).await;
@@ -149,6 +150,8 @@ async fn another_name_goes_on_with_what_came() {
     let dir = tempfile::tempdir().unwrap();
     let (origin, clone) =
         crate::harness::pair(dir.path(), Setup::proxied(), Setup::default()).await;
+    // A queue that was made anew has everything read back; this one was stopped in order.
+    let clone = clone.stop().await.start().await;
     let film = noise(6, 20 * MIB);
     origin.proxy().allow(9 * MIB as u64 + 4000);
     for name in ["one", "two"] {

@@ -171,8 +171,7 @@ impl Bringers {
         if size <= SMALL as u64 {
             return Ok(Standing { size, present: false, held: 0 });
         }
-        let (storage, row, channel) =
-            (Arc::clone(&self.hub.storage), rows[0].clone(), channel.id);
+        let (storage, row, channel) = (Arc::clone(&self.hub.storage), rows[0].clone(), channel.id);
         let looking = move || -> Result<u32, Refusal> {
             let assembly = open(&*storage, channel, root, manifest)?;
             let mut held = 0;

@@ -62,9 +62,8 @@ impl Catalog {
         .bind(list(roots.iter().map(|root| Hex(&root.0))))
         .fetch_all(&mut *self.reader().await?)
         .await?;
-        let held = |row: &SqliteRow| {
-            Ok((checked(row, "root", Digest::from_slice)?, number(row, "size")?))
-        };
+        let held =
+            |row: &SqliteRow| Ok((checked(row, "root", Digest::from_slice)?, number(row, "size")?));
         rows.iter().map(held).collect()
     }
 

@@ -25,10 +25,10 @@ impl ActiveFile {
             }
         }
         while !self.is_over() {
-            let (hub, root, channel) =
-                (Arc::clone(&self.hub), self.data.root, self.data.channel);
-            let opening =
-                tokio::task::spawn_blocking(move || Assembly::open(&*hub.storage, channel, root, manifest));
+            let (hub, root, channel) = (Arc::clone(&self.hub), self.data.root, self.data.channel);
+            let opening = tokio::task::spawn_blocking(move || {
+                Assembly::open(&*hub.storage, channel, root, manifest)
+            });
             match opening.await {
                 Ok(Ok(new)) => {
                     *lock(&self.assembly) = Some(new);

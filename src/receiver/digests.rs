@@ -89,8 +89,7 @@ async fn keep(
     page: u32,
     digests: Vec<Digest>,
 ) -> Result<Vec<Digest>, CallError> {
-    let (storage, root, chunks) =
-        (Arc::clone(&file.hub.storage), file.data.root, file.chunks());
+    let (storage, root, chunks) = (Arc::clone(&file.hub.storage), file.data.root, file.chunks());
     let keeping = tokio::task::spawn_blocking(move || {
         storage.put_digests(&root, chunks, page, &digests)?;
         Ok::<_, StorageError>(digests)

@@ -95,7 +95,8 @@ impl ActiveFile {
         let range = (chunks / JOBS).clamp(1, MAX_RANGE);
         let config = TransferConfig { range, ..TransferConfig::default() };
         let mut transfer = Transfer::new(data.root, data.size, config)?;
-        let assembly = Assembly::open(&*hub.storage, data.channel, data.root, *transfer.manifest())?;
+        let assembly =
+            Assembly::open(&*hub.storage, data.channel, data.root, *transfer.manifest())?;
         if assembly.resumed() {
             restore(hub, &data, &mut transfer);
         } else {
@@ -435,6 +436,7 @@ fn restore(hub: &Hub, data: &Data, transfer: &mut Transfer) {
     if hub.recheck || held.is_empty() {
         pages.for_each(|page| transfer.handle(now, Input::Suspect { page, bits: &[0xff; 512] }));
     } else {
-        held.iter().for_each(|(page, bits)| transfer.handle(now, Input::Held { page: *page, bits }));
+        held.iter()
+            .for_each(|(page, bits)| transfer.handle(now, Input::Held { page: *page, bits }));
     }
 }

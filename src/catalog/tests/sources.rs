@@ -4,8 +4,8 @@ use zotferry_protocol::ids::{Millis, ReplicaId, Role};
 use zotferry_protocol::packets::PresentData;
 
 use crate::catalog::testing::{Fixture, NOW, digest, new_location, resource, want};
-use crate::storage::Announced;
 use crate::catalog::{ChannelNo, LocationState, NewLocation, SiteNo, SizeClass, Source, Want};
+use crate::storage::Announced;
 
 const NONE: Vec<SiteNo> = Vec::new();
 

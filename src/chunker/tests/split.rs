@@ -205,7 +205,10 @@ fn power_loss_never_leaves_half_a_file() {
         storage.crash();
         if done || storage.contains(&root).unwrap() {
             assert!(content(&storage, &root) == bytes, "power lost after {steps} steps");
-            assert_eq!(storage.digests(&root, leaves(&bytes).len() as u32, 0).unwrap(), Some(leaves(&bytes)));
+            assert_eq!(
+                storage.digests(&root, leaves(&bytes).len() as u32, 0).unwrap(),
+                Some(leaves(&bytes))
+            );
         }
         if done {
             break;

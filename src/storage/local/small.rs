@@ -208,11 +208,13 @@ impl Small {
     /// The subtree roots of pages 0, 1, ... without a gap.
     pub(super) fn page_roots(&self, root: &Digest, chunks: u32) -> Result<Option<Vec<Digest>>> {
         let pages = self.0.query(async |connection| {
-            sqlx::query("SELECT page, subtree FROM page WHERE root = ? AND chunks = ? ORDER BY page")
-                .bind(root.as_bytes())
-                .bind(chunks)
-                .fetch_all(connection)
-                .await
+            sqlx::query(
+                "SELECT page, subtree FROM page WHERE root = ? AND chunks = ? ORDER BY page",
+            )
+            .bind(root.as_bytes())
+            .bind(chunks)
+            .fetch_all(connection)
+            .await
         })?;
         let mut roots = Vec::with_capacity(pages.len());
         for row in &pages {

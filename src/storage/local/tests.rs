@@ -271,7 +271,8 @@ fn what_is_here_is_not_written_again() {
     assert_eq!(state(), before);
 
     let bring = || {
-        let partial = storage.partial(&PartialKey::wanted(1, root, 10), bytes.len() as u64).unwrap();
+        let partial =
+            storage.partial(&PartialKey::wanted(1, root, 10), bytes.len() as u64).unwrap();
         partial.write_at(0, std::slice::from_ref(&bytes)).unwrap();
         partial.commit(&root).unwrap();
     };

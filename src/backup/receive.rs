@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zotferry_backup::{Awaited, Came, Standing, Taken, Text};
 use zotferry_protocol::codec;
 use zotferry_protocol::ids::{ChunkNo, Digest, Millis, ResourceId};
@@ -23,12 +22,10 @@ use zotferry_protocol::restore::{Restore, SignedRestore, Step};
 use super::restore::renew;
 use crate::catalog::{Channel, ChannelNo, Data, Source};
 use crate::chunker::{Assembly, ChunkSink};
-use crate::hub::Hub;
+use crate::hub::{Hub, Turn};
 use crate::packets::{merge_answer, unavailable};
 use crate::storage::{SMALL, Storage};
 
-/// BACKUP-31: bodies that are taken at once.
-const AT_ONCE: usize = 32;
 /// Statements that are remembered as verified.
 const REMEMBERED: usize = 1024;
 /// Seconds after which one that was refused for want of a place may come back.
@@ -37,7 +34,6 @@ const LATER: u32 = 2;
 /// What the requests share.
 pub struct Bringers {
     hub: Arc<Hub>,
-    places: Arc<Semaphore>,
     /// Statements that were verified.
     known: Mutex<HashMap<[u8; 32], Known>>,
 }
@@ -68,14 +64,13 @@ pub struct Body {
     first: u32,
     next: u32,
     sink: Option<ChunkSink>,
-    _place: OwnedSemaphorePermit,
+    _place: Turn,
 }
 
 impl Bringers {
     /// For one hub.
     pub fn new(hub: Arc<Hub>) -> Arc<Self> {
-        let (places, known) = (Arc::new(Semaphore::new(AT_ONCE)), Mutex::default());
-        Arc::new(Self { hub, places, known })
+        Arc::new(Self { hub, known: Mutex::default() })
     }
 
     /// BACKUP-27: the channel of a statement that counts, and what it says.
@@ -216,9 +211,10 @@ impl Bringers {
         root: Digest,
         first: u32,
     ) -> Result<Body, Refusal> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| Refusal::new(Code::TooMany).after(LATER))?;
         let channel = self.may_bring(statement).await?;
+        // BACKUP-31.
+        let place = self.hub.uploads.try_take(channel.id);
+        let place = place.ok_or_else(|| Refusal::new(Code::TooMany).after(LATER))?;
         let rows = self.awaited(&channel, &root).await?;
         let manifest = manifest(rows[0].size)?;
         if first > manifest.chunks() {

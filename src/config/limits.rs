@@ -37,6 +37,10 @@ pub struct Limits {
     pub answers: u32,
     /// Of them, those to clones of one channel.
     pub answers_per_channel: u32,
+    /// Uploads by WebDAV and of backups at once; each holds up to 1 MiB of memory.
+    pub uploads: u32,
+    /// Of them, those into one channel.
+    pub uploads_per_channel: u32,
     /// Entries and items of one channel that others may bring.
     pub entries: u64,
     /// Packets of one clone whose ids and answers are remembered.
@@ -62,6 +66,8 @@ impl Default for Limits {
             min_bytes_per_second: 512,
             answers: 512,
             answers_per_channel: 384,
+            uploads: 64,
+            uploads_per_channel: 16,
             entries: 10_000_000,
             remembered: 50_000,
             log_lines_per_minute: 60,
@@ -80,6 +86,8 @@ impl Limits {
             ("min_bytes_per_second", self.min_bytes_per_second.into(), 1),
             ("answers", self.answers.into(), 1),
             ("answers_per_channel", self.answers_per_channel.into(), 1),
+            ("uploads", self.uploads.into(), 1),
+            ("uploads_per_channel", self.uploads_per_channel.into(), 1),
             ("remembered", self.remembered.into(), 2),
         ];
         match least.into_iter().find(|(_, value, least)| value < least) {

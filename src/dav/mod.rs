@@ -43,7 +43,6 @@ use axum::response::IntoResponse;
 use axum::routing::any;
 use dav_server::DavHandler;
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::Semaphore;
 
 use crate::catalog::Channel;
 use crate::hub::Hub;
@@ -70,8 +69,6 @@ struct Dav {
     receiver: Arc<Receiver>,
     locks: AllLocks,
     group: crate::files::Group,
-    /// Places for uploads that are too large for memory.
-    uploads: Arc<Semaphore>,
     restoring: restoring::Restoring,
 }
 
@@ -82,7 +79,6 @@ pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
         receiver,
         locks: AllLocks::default(),
         group: crate::files::Group::default(),
-        uploads: Arc::new(Semaphore::new(upload::AT_ONCE)),
         restoring: restoring::Restoring::default(),
     });
     Router::new().route("/dav/{*path}", any(answer)).with_state(dav)

@@ -4,7 +4,7 @@
 //! Invariant: an upload is looked at only when it is whole; one at a time for a hub.
 //! Spec: BACKUP-32 to BACKUP-34.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +21,7 @@ use super::question::{Name, Question};
 use super::visit::Visit;
 use super::{Dav, MAX_QUESTION};
 use crate::backup::{Held, Spool, take_upload};
+use crate::hub::LATER;
 
 /// The folder's name.
 pub(super) const FOLDER: &str = ".restore";
@@ -39,7 +40,8 @@ const NEEDLESS: [&str; 4] = ["README.txt", "files.tsv", "backup.jsonl", "identit
 /// What the requests share.
 #[derive(Default)]
 pub(super) struct Restoring {
-    one_at_a_time: tokio::sync::Mutex<()>,
+    /// One file of a channel is taken at a time.
+    channels: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
     recent: Mutex<VecDeque<Recent>>,
 }
 
@@ -82,7 +84,7 @@ pub(super) async fn answer(
         "PUT" if name.is_empty() => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
         "PUT" => put(dav, visit, spool, name, &parts.headers, body).await,
         "GET" | "HEAD" => get(spool, name).await,
-        "DELETE" => removed(dav, spool, name).await,
+        "DELETE" => removed(dav, visit, spool, name).await,
         _ => Ok((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, METHODS)]).into_response()),
     };
     done.unwrap_or_else(|error| {
@@ -106,8 +108,13 @@ async fn made(spool: Spool, name: String) -> Result<Response<Body>, Failed> {
     Ok(status.into_response())
 }
 
-async fn removed(dav: &Dav, spool: Spool, name: String) -> Result<Response<Body>, Failed> {
-    let _one = dav.restoring.one_at_a_time.lock().await;
+async fn removed(
+    dav: &Dav,
+    visit: &Visit,
+    spool: Spool,
+    name: String,
+) -> Result<Response<Body>, Failed> {
+    let _one = dav.restoring.turn(visit.channel.id).await;
     let there = blocking(move || spool.remove(&name)).await?;
     let status = if there { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND };
     Ok(status.into_response())
@@ -155,7 +162,10 @@ async fn put(
     if declared.is_some_and(|size: u64| size > room) {
         return Ok(StatusCode::INSUFFICIENT_STORAGE.into_response());
     }
-    let _place = Arc::clone(&dav.uploads).acquire_owned().await?;
+    let Ok(_place) = visit.hub().uploads.take(visit.channel.id).await else {
+        let later = [(header::RETRY_AFTER, LATER.to_string())];
+        return Ok((StatusCode::SERVICE_UNAVAILABLE, later).into_response());
+    };
     let beginning = spool.clone();
     let (file, path) = blocking(move || beginning.begin()).await?;
     let size = match receive(file, body, room).await {
@@ -187,7 +197,7 @@ async fn enter(
 ) -> Result<(), Failed> {
     let (dav, visit, name) = (Arc::clone(dav), Arc::clone(visit), name.to_owned());
     let entering = tokio::spawn(async move {
-        let _one = dav.restoring.one_at_a_time.lock().await;
+        let _one = dav.restoring.turn(visit.channel.id).await;
         take_upload(visit.hub(), &visit.channel, &name, path).await
     });
     Ok(entering.await??)
@@ -210,6 +220,15 @@ async fn receive(file: std::fs::File, body: Body, room: u64) -> Result<u64, Fail
 }
 
 impl Restoring {
+    /// Waits until no other file of the channel is being taken.
+    async fn turn(&self, channel: i64) -> tokio::sync::OwnedMutexGuard<()> {
+        let own = {
+            let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(channels.entry(channel).or_default())
+        };
+        own.lock_owned().await
+    }
+
     fn remember(&self, channel: i64, name: String, size: u64) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|known| known.at.elapsed() < REMEMBERED && known.name != name);

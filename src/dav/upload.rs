@@ -11,7 +11,6 @@ use std::sync::Arc;
 use axum::http::{Method, StatusCode};
 use bytes::{Buf, Bytes, BytesMut};
 use dav_server::fs::{DavFile, DavMetaData, FsError, FsFuture, FsResult, OpenOptions};
-use tokio::sync::OwnedSemaphorePermit;
 use zotferry_protocol::ids::ResourceId;
 use zotferry_protocol::packets::is_name;
 
@@ -20,14 +19,13 @@ use super::visit::Visit;
 use crate::catalog::{Attach, Change, MetaChange};
 use crate::chunker::{ChunkerError, Intake};
 use crate::files::{self, About, EditError, GroupError, NewContent, NewFile};
+use crate::hub::{LATER, Turn};
 use crate::storage::StorageError;
 
 /// Bytes that are kept in memory, to be stored together with other uploads.
 const WHOLE: usize = 256 << 10;
 /// Bytes that are written together.
 const PIECE: usize = 256 << 10;
-/// Larger uploads at once; others wait.
-pub(super) const AT_ONCE: usize = 32;
 
 /// A file that is being uploaded.
 pub(super) struct Upload {
@@ -45,12 +43,7 @@ pub(super) struct Upload {
 #[allow(clippy::large_enum_variant, reason = "one for each upload, and never moved about")]
 enum Taken {
     Memory(BytesMut),
-    Disk {
-        intake: Option<Intake>,
-        pieces: Vec<Bytes>,
-        waiting: usize,
-        _place: OwnedSemaphorePermit,
-    },
+    Disk { intake: Option<Intake>, pieces: Vec<Bytes>, waiting: usize, _place: Turn },
 }
 
 /// Begins an upload, or refuses it before a byte of it is read.
@@ -137,8 +130,10 @@ impl Upload {
 
     /// It is too large for memory.
     async fn go_to_disk(&mut self) -> FsResult<()> {
-        let places = Arc::clone(&self.visit.dav.uploads);
-        let place = places.acquire_owned().await.map_err(|error| self.visit.failed(&error))?;
+        let place = self.visit.hub().uploads.take(self.visit.channel.id).await;
+        let place = place.map_err(|_| {
+            self.visit.decide(StatusCode::SERVICE_UNAVAILABLE, Some(u64::from(LATER)))
+        })?;
         let storage = Arc::clone(&self.visit.hub().storage);
         // What is said is believed up to the room that there is.
         let size = self.declared;

@@ -52,7 +52,7 @@ pub(crate) use pace::network;
 pub use refusals::Refusals;
 pub use rights::Rights;
 pub use stored::StoredError;
-pub use turns::{Turn, Turns};
+pub use turns::{LATER, Turn, Turns};
 
 /// Why a hub does not start.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +128,8 @@ pub struct Hub {
     pub paces: Paces,
     /// Answers with content that may be underway.
     pub turns: Turns,
+    /// Uploads by WebDAV and of backups that may be underway.
+    pub uploads: Turns,
     /// Held while it changes where a channel lives or which key it has.
     pub statements: tokio::sync::Mutex<()>,
     /// Images that are being made smaller.
@@ -219,7 +221,8 @@ impl Hub {
             rights: Rights::default(),
             refusals: Refusals::default(),
             paces: Paces::new(&config.limits),
-            turns: Turns::new(&config.limits),
+            turns: Turns::new(config.limits.answers, config.limits.answers_per_channel),
+            uploads: Turns::new(config.limits.uploads, config.limits.uploads_per_channel),
             statements: tokio::sync::Mutex::default(),
             decoding: Decoding::default(),
             work: Notify::new(),

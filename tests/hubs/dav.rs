@@ -209,3 +209,33 @@ async fn a_file_on_its_way_is_read_or_comes_later() {
     assert_eq!(answer.status, 503);
     assert!(!answer.header("retry-after").is_empty());
 }
+
+/// QUEUE-10: slow uploads of one channel take its own places: another channel's files come in meanwhile, and who waits for a
+/// place in vain hears for how long.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_uploads_of_one_channel_stop_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let few = |config: &mut toml::Table| {
+        set(config, "limits", "uploads", 3);
+        set(config, "limits", "uploads_per_channel", 2);
+    };
+    let hub = TestHub::build(dir.path(), "hub", Setup::with(few)).await;
+    hub.create_channel("alice").await;
+    hub.create_channel("bob").await;
+    let (alice, bob) = (Client::of(&hub, "alice").await, Client::of(&hub, "bob").await);
+    let bytes = noise(1, 300 << 10);
+    let mut slow = Vec::new();
+    for name in ["one", "two"] {
+        slow.push(alice.upload(name, "Content-Length: 9000000", &bytes).await);
+    }
+    let underway = || hub.hub().storage.partials().unwrap().len();
+    until("both are being written", async || underway() == 2).await;
+    for path in ["first", "second", ".restore/data"] {
+        assert_eq!(bob.put(path, &bytes).await, 201, "{path}");
+    }
+    let refused = alice.send("PUT", "third", &[], bytes.clone()).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "5"));
+    slow.pop();
+    until("one was cut", async || underway() == 1).await;
+    assert_eq!(alice.put("third", &bytes).await, 201);
+}

@@ -67,7 +67,7 @@ pub struct Spool {
 impl Spool {
     /// Of a channel of a hub.
     pub fn of(hub: &Hub, channel: &Channel) -> Self {
-        Self { dir: hub.folder.path().join("restoring").join(channel.portable_id.as_str()) }
+        Self { dir: hub.folder.restoring(&channel.portable_id) }
     }
 
     /// A file for an upload on its way in.

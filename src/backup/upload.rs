@@ -12,12 +12,16 @@ use zotferry_protocol::ids::{Digest, Millis};
 use zotferry_protocol::manifest::Manifest;
 use zotferry_protocol::merkle::{LeafHasher, TreeBuilder};
 use zotferry_protocol::packets::Operation;
+use zotferry_protocol::version::{MAX_REPLICAS, Version};
 
 /// Bytes read at once.
 const PIECE: usize = 512 << 10;
 
 /// BACKUP-34: versions of metadata may be so much ahead of this hub's clock, in ms: a day.
 const AHEAD: u64 = 24 * 3600 * 1000;
+
+/// More edits of an entry by one clone than there ever are.
+const MOST_EDITS: u64 = 1 << 48;
 
 /// What an upload is.
 pub(super) enum Kind {
@@ -49,17 +53,29 @@ pub(super) fn look(path: &Path, now: Millis) -> io::Result<Kind> {
     if latest(&metadata.operation) > now.plus(AHEAD) {
         return Ok(Kind::Bad("its versions lie in the future".into()));
     }
+    if versions(&metadata.operation).any(is_absurd) {
+        return Ok(Kind::Bad("its versions name more edits than were ever made".into()));
+    }
     Ok(Kind::Metadata(Box::new(metadata)))
 }
 
 /// The latest moment of any version of an operation.
 fn latest(operation: &Operation) -> Millis {
+    versions(operation).map(|version| version.hlc().millis()).max().unwrap_or_default()
+}
+
+fn versions(operation: &Operation) -> impl Iterator<Item = &Version> {
     let entries = operation.attach.iter().flat_map(|entry| {
         [Some(&entry.place), Some(&entry.meta), entry.content.as_ref(), entry.removed.as_ref()]
     });
     let items = operation.item.iter().map(|item| Some(&item.version));
-    let moments = entries.chain(items).flatten().map(|version| version.hlc().millis());
-    moments.max().unwrap_or_default()
+    entries.chain(items).flatten()
+}
+
+/// Whether a version leaves too little of what it may count (SYNC-21) for the edits that are still to come. A password opens
+/// `.restore/`, and who has one may change an entry, not make it unchangeable.
+fn is_absurd(version: &Version) -> bool {
+    version.vector().len() > MAX_REPLICAS / 2 || version.vector().values().any(|n| *n > MOST_EDITS)
 }
 
 fn root_of(path: &Path, size: u64) -> io::Result<Digest> {

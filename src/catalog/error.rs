@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use zotferry_protocol::version::VersionError;
+
 /// Why the catalog did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -72,6 +74,13 @@ pub enum CatalogError {
         "the catalog is damaged ({0}): stop the hub, then restore a backup or rebuild by importing each channel from a clone"
     )]
     Corrupt(String),
+    /// SYNC-21: the versions of an entry leave no room for one more edit. Only a clone that lies about its edits brings
+    /// that about.
+    #[error(
+        "this entry cannot be changed any more: {0}. A clone of the channel claimed more edits than can be counted; copy the \
+         file under another name, remove that clone, and rotate the channel's key"
+    )]
+    Unchangeable(VersionError),
     /// Another process holds the catalog for longer than we wait.
     #[error("the catalog is busy: another process is writing to it")]
     Busy,

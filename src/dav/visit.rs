@@ -89,7 +89,7 @@ impl Visit {
     pub(super) fn catalog(&self, error: &CatalogError) -> FsError {
         match error {
             CatalogError::OverQuota { .. } | CatalogError::Full => FsError::InsufficientStorage,
-            CatalogError::BadName { .. } => FsError::Forbidden,
+            CatalogError::BadName { .. } | CatalogError::Unchangeable(_) => FsError::Forbidden,
             CatalogError::Busy => self.decide(StatusCode::SERVICE_UNAVAILABLE, Some(2)),
             error => self.failed(error),
         }

@@ -37,8 +37,29 @@ impl Author for Here {
         // Above everything this channel has seen, not only above what this register had.
         let now = Hlc::after(Hlc(*hlc), self.now).millis().max(self.now);
         let version = Version::edit(previous.as_ref(), self.replica, now)
-            .map_err(|e| CatalogError::Corrupt(e.to_string()))?;
+            .map_err(CatalogError::Unchangeable)?;
         *hlc = (*hlc).max(version.hlc().0);
         Ok(VersionBytes(codec::encode(&version)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// SYNC-21: an entry whose counters a clone used up says so; the catalog is not damaged.
+    #[test]
+    fn used_up_counters_are_no_damage() {
+        let replica = ReplicaId([1; 8]);
+        let last = BTreeMap::from([(replica, i64::MAX as u64)]);
+        let last = Version::new(last, Hlc(1 << 20), replica).expect("the last version");
+        let last = VersionBytes(codec::encode(&last));
+        let mut here = Here { replica, now: Millis(1_800_000_000_000) };
+        let error = here.version(Some(&last), &mut 0).expect_err("no more");
+        assert!(matches!(error, CatalogError::Unchangeable(_)), "{error}");
+        let mut other = Here { replica: ReplicaId([2; 8]), ..here };
+        other.version(Some(&last), &mut 0).expect("another replica goes on");
     }
 }

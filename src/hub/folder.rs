@@ -76,6 +76,11 @@ impl Folder {
         self.0.join("scales")
     }
 
+    /// Where a channel's backup gathers that comes in file by file.
+    pub fn restoring(&self, channel: &PortableId) -> PathBuf {
+        self.0.join("restoring").join(channel.as_str())
+    }
+
     /// The socket on which a running hub listens to its owner.
     pub fn socket(&self) -> PathBuf {
         self.0.join("hub.sock")

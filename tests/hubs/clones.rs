@@ -4,7 +4,8 @@ use zotferry::catalog::{Channel, LocationState, primary};
 use zotferry::channels::export::{Opened, import};
 use zotferry::channels::{self, clones};
 use zotferry::queue::{Kind, Lane};
-use zotferry_protocol::ids::Role;
+use zotferry::storage::PartialKey;
+use zotferry_protocol::ids::{Digest, Role};
 use zotferry_protocol::packets::{CloneSync, Locations, ManifestItem, ManifestRequest, Packet};
 use zotferry_protocol::packets::{StreamRequest, SyncReport};
 use zotferry_protocol::refusal::Code;
@@ -255,12 +256,24 @@ async fn a_channel_that_left_can_be_removed_whole() {
     })
     .await;
     assert!(channels::forget(two.hub(), &alice).await.is_err(), "it lives here");
-    clones::leave(two.hub(), &alice).await.unwrap();
     let (_, root) = name_of(&two, "alice", "diary").await;
+    // What else of it lies on the disk: a scale of a photo, a file that had begun to come, an uploaded backup.
+    let folder = &two.hub().folder;
+    let scale = folder.scales().join(format!("{:02x}/{root}-1-1", root.0[0]));
+    let uploaded = folder.restoring(&alice.portable_id).join("held/note");
+    for path in [&scale, &uploaded] {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "something").unwrap();
+    }
+    let begun = PartialKey::wanted(alice.id, Digest([5; 32]), 9);
+    two.hub().storage.partial(&begun, 9).unwrap().allocate().unwrap();
+    clones::leave(two.hub(), &alice).await.unwrap();
     channels::forget(two.hub(), &alice).await.unwrap();
     assert!(two.hub().catalog.channels().await.unwrap().is_empty());
     assert!(two.hub().storage.open(&root).unwrap().is_none());
     assert!(!two.hub().folder.channel_key(&alice.portable_id).exists());
+    assert!(!scale.exists() && !uploaded.parent().unwrap().exists());
+    assert!(two.hub().storage.partials().unwrap().is_empty());
     two.clone_channel(&one, "alice").await;
     two.shows("alice", "diary", &noise(1, 2 * MIB)).await;
 }

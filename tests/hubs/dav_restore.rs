@@ -105,6 +105,10 @@ async fn what_is_left_over_says_why() {
     let hlc = decoded.operation.attach[0].place.hlc().0;
     let future = text.replace(&hlc.to_string(), &(hlc + (1_u64 << 55)).to_string());
     put(&dav, "meta/future.json", future.as_bytes()).await;
+    let writer = decoded.operation.attach[0].place.replica();
+    let last = format!("\"{writer}\":{}", i64::MAX);
+    let absurd = text.replace(&format!("\"{writer}\":1"), &last);
+    put(&dav, "meta/absurd.json", absurd.as_bytes()).await;
     for needless in ["README.txt", "backup.jsonl", "files.tsv", "identity", "index/0.jsonl"] {
         put(&dav, needless, b"anything").await;
     }
@@ -120,6 +124,7 @@ async fn what_is_left_over_says_why() {
         &format!("it waits for its data file, data/{}/{root}", &root[..2])[..],
         "a name is empty, longer than 255 bytes",
         "its versions lie in the future",
+        "its versions name more edits than were ever made",
     ] {
         assert!(below.contains(reason), "{reason}: {below}");
     }

@@ -14,6 +14,11 @@ def packet(n, now, said, at=NOW, life=LIFE):
     return {"do": "packet", "now": now, "id": uuid7(n).hex(), "at": at, "expires": at + life, "said": said}
 
 
+def of_another(step):
+    """The same from another hub."""
+    return step | {"hub": "t" * 86}
+
+
 def forget(now):
     """All is forgotten that may be (SIGN-8)."""
     return {"do": "forget", "now": now}
@@ -29,6 +34,9 @@ def memories():
     forgotten = [first, forget(gone)]
     return [
         ("the same packet twice", "SIGN-9", [first, packet(1, NOW + 1, "again"), RESTART, packet(1, end, "again")]),
+        ("another hub's of the same id", "SIGN-9", [
+            first, of_another(first), packet(1, NOW + 1, "again"), of_another(packet(1, NOW + 1, "again")), RESTART,
+            of_another(packet(1, NOW + 2, "again")), packet(1, NOW + 2, "again")]),
         ("too late", "SIGN-6", [first, packet(1, end + 1, "stale"), packet(2, end + 1, "stale")]),
         ("kept five minutes longer", "SIGN-8", [first, forget(gone - 2), packet(1, NOW, "again")]),
         ("forgotten, and the clock set back", "SIGN-12", [*forgotten, packet(1, NOW + 1, "stale")]),

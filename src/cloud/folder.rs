@@ -9,17 +9,19 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::body::Body;
 use axum::http::Response;
-use zotferry_protocol::ids::Role;
+use zotferry_protocol::ids::{ResourceId, Role};
 
 use super::access::{Viewer, is_public};
 use super::headers::{self, STYLE};
 use super::place::{Place, encode};
 use super::{Ask, Cloud, Nothing};
-use crate::catalog::{Attach, Channel, Data, DataState};
+use crate::catalog::{Attach, Catalog, CatalogError, Channel, Data, DataState};
 use crate::text::{bytes, visible};
 
 /// Entries on a page.
 const PAGE: u32 = 1000;
+/// Pages of entries that are looked through for one page.
+const LOOKED: usize = 20;
 
 #[derive(Template)]
 #[template(path = "folder.html")]
@@ -69,12 +71,8 @@ pub(super) async fn page(
         Some(last) => catalog.entry(channel.id, &last).await?,
         None => None,
     };
-    let from = after.as_ref().map(|last| (last.filename.as_str(), &last.hash));
-    let found = catalog.children(channel.id, hash, from, PAGE).await?;
-    let whole = found.len() < PAGE as usize;
-    let last = found.last().map(|entry| entry.hash.to_string());
-    let seen = found.into_iter().filter(|entry| viewer == Viewer::Owner || is_public(entry));
-    let rows = rows(cloud, channel, seen.collect()).await?;
+    let (seen, last) = seen(catalog, channel, hash, after.as_ref(), viewer).await?;
+    let rows = rows(cloud, channel, seen).await?;
     let names = std::iter::once(&place.nick).chain(&place.names);
     let depth = place.names.len();
     let mut crumbs: Vec<Crumb> = names
@@ -90,7 +88,7 @@ pub(super) async fn page(
         here: here.clone(),
         rows,
         first: after.is_some(),
-        next: last.as_deref().filter(|_| !whole),
+        next: last.as_deref(),
         owner: viewer == Viewer::Owner,
     };
     let html = page.render().map_err(|error| {
@@ -100,6 +98,36 @@ pub(super) async fn page(
     let mut response = Response::new(Body::from(html));
     headers::page(&mut response);
     Ok(response)
+}
+
+/// A page of what somebody may see, and after which entry the next one goes on. What he may not see takes no place on a page, so
+/// that nothing tells of it; only beyond [`LOOKED`] pages of it the next page goes on behind what was not shown.
+async fn seen(
+    catalog: &Catalog,
+    channel: &Channel,
+    folder: Option<&ResourceId>,
+    after: Option<&Attach>,
+    viewer: Viewer,
+) -> Result<(Vec<Attach>, Option<String>), CatalogError> {
+    let mut seen: Vec<Attach> = Vec::new();
+    let mut from = after.map(|last| (last.filename.clone(), last.hash.clone()));
+    for _ in 0..LOOKED {
+        let place = from.as_ref().map(|(name, hash)| (name.as_str(), hash));
+        let found = catalog.children(channel.id, folder, place, PAGE).await?;
+        let whole = found.len() < PAGE as usize;
+        from = found.last().map(|last| (last.filename.clone(), last.hash.clone())).or(from);
+        let may = |entry: &Attach| viewer == Viewer::Owner || is_public(entry);
+        seen.extend(found.into_iter().filter(may));
+        if seen.len() > PAGE as usize {
+            seen.truncate(PAGE as usize);
+            let last = seen.last().map(|entry| entry.hash.to_string());
+            return Ok((seen, last));
+        }
+        if whole {
+            return Ok((seen, None));
+        }
+    }
+    Ok((seen, from.map(|(_, hash)| hash.to_string())))
 }
 
 async fn rows(cloud: &Cloud, channel: &Channel, entries: Vec<Attach>) -> Result<Vec<Row>, Nothing> {

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use zotferry_protocol::envelope::{Authentic, Header, Sealed, Verified, open};
 use zotferry_protocol::identity::{Introduction, KeyChain, PublicKey, VerifiedLocation};
-use zotferry_protocol::ids::Millis;
+use zotferry_protocol::ids::{Millis, PacketId};
 use zotferry_protocol::packets::Packet;
 use zotferry_protocol::refusal::{Code, Refusal};
 
@@ -84,7 +85,17 @@ pub(super) async fn answered(
     if header.expires <= purged {
         return Err(Code::Stale.into());
     }
-    catalog.replay_lookup(&header.id).await.map_err(|e| unavailable(&e))
+    catalog.replay_lookup(&heard(header)).await.map_err(|e| unavailable(&e))
+}
+
+/// SIGN-8: what a packet is remembered by: its id, among those of the hub that signed it. Whoever else uses the same id neither
+/// hears what that one was answered nor keeps it from being heard.
+pub(super) fn heard(header: &Header) -> PacketId {
+    let name = [header.from.hub.as_str().as_bytes(), b"\n", header.id.as_bytes()].concat();
+    let digest: [u8; 32] = Sha256::digest(name).into();
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    PacketId(id)
 }
 
 /// SIGN-3, SIGN-4: the signing hub is known, or introduces itself by a record that one of our

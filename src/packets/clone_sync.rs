@@ -12,6 +12,7 @@ use zotferry_protocol::ids::{Digest, ResourceId};
 use zotferry_protocol::packets::{CloneSync, OpReport, OpStatus, Operation, Source, SyncReport};
 use zotferry_protocol::refusal::{Code, Refusal};
 
+use super::admit::heard;
 use super::merge::{Loss, LostBytes, Merge, Room};
 use super::{Caller, Reply, unavailable};
 use crate::catalog::{self, Apply, Attach, Channel, SiteNo};
@@ -29,7 +30,7 @@ pub(super) async fn receive(
     let items = items.map_err(|e| unavailable(&e))?;
     let mut apply = hub.catalog.begin_apply().await.map_err(|e| unavailable(&e))?;
     // Asked again inside the transaction: two deliveries of one packet may come at once.
-    if let Some(answer) = apply.replayed(&header.id).await.map_err(|e| unavailable(&e))? {
+    if let Some(answer) = apply.replayed(&heard(header)).await.map_err(|e| unavailable(&e))? {
         return Ok(Reply::Packet(200, answer));
     }
     // SIGN-8: no id is forgotten early, so there may not be more of them than can be kept.
@@ -42,7 +43,7 @@ pub(super) async fn receive(
     let answer = SyncReport { operations: done.reports.clone(), present: Vec::new() }.into();
     let sealed = hub.seal_answer(&header.from, header.id, answer).await;
     let bytes = sealed.map_err(|e| unavailable(&e))?;
-    apply.finish(&header.id, header.expires, &bytes).await.map_err(|e| unavailable(&e))?;
+    apply.finish(&heard(header), header.expires, &bytes).await.map_err(|e| unavailable(&e))?;
     done.announce(hub, caller.channel.id).await;
     Ok(Reply::Packet(200, bytes))
 }

@@ -411,3 +411,40 @@ async fn scales_are_shown_before_their_photo_is_here() {
     let closed = enter(&clone, &["closed.png"], Some(photo.get_ref()), access).await;
     assert_eq!(get(&clone, &format!("/photo/{closed}-3"), &[]).await.status, 404);
 }
+
+/// What somebody may not see takes no place on a page: neither an empty page nor a link to a next one tells of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_do_not_tell_of_what_is_hidden() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = alone(dir.path()).await;
+    let channel = hub.channel("alice").await;
+    let stored = store_reader(&*hub.hub().storage, &b"x"[..], None).unwrap();
+    let (root, size, digests) = (stored.root, stored.size, stored.inline_digests);
+    let content = LocalContent { root, size, digests };
+    let put = |name: String| files::local_put(vec!["many".into()], &name, Some(content.clone()));
+    let enter = async |names: Vec<String>, access: Access| {
+        let puts = names.into_iter().map(put).collect();
+        files::enter(hub.hub(), &channel, puts, access).await.unwrap();
+    };
+    let hidden = || Access { allow_cid: "<somebody>".into(), ..Access::default() };
+    enter((0..1500).map(|n| format!("a{n}")).collect(), hidden()).await;
+    enter((0..1500).map(|n| format!("z{n}")).collect(), hidden()).await;
+    show_to(&hub, &["many"], Access::default()).await;
+    enter(vec!["m".into()], Access::default()).await;
+    let page = get(&hub, "/cloud/alice/many/", &[]).await;
+    let files = |page: &Answer| {
+        let is_file = |link: &&&str| link.starts_with("./") && link.len() > 2;
+        page.links().iter().filter(is_file).count()
+    };
+    let next = |page: &Answer| page.links().iter().any(|link| link.starts_with("?after="));
+    assert_eq!((files(&page), next(&page)), (1, false), "{}", page.text());
+
+    enter((0..999).map(|n| format!("n{n}")).collect(), Access::default()).await;
+    assert!(!next(&get(&hub, "/cloud/alice/many/", &[]).await), "a full page, and no more");
+    enter(vec!["o".into()], Access::default()).await;
+    let page = get(&hub, "/cloud/alice/many/", &[]).await;
+    assert!(next(&page));
+    let query = page.links().into_iter().find(|link| link.starts_with("?after=")).unwrap();
+    let page = get(&hub, &format!("/cloud/alice/many/{query}"), &[]).await;
+    assert!(page.links().contains(&"./o") && !next(&page), "{}", page.text());
+}

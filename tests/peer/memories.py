@@ -36,7 +36,8 @@ def memory_is(case):
 
 def said(receiver, step):
     party = {"hub": "s" * 86, "channel": "p" * 86}
-    body = {"type": "locations", "id": bytes.fromhex(step["id"]), "from": party, "to": party, "records": []}
+    sender = party | {"hub": step.get("hub", party["hub"])}
+    body = {"type": "locations", "id": bytes.fromhex(step["id"]), "from": sender, "to": party, "records": []}
     body = unpack_map(msgpack.packb(body | {"at": step["at"], "expires": step["expires"]}))
     try:
         if receiver.check(body) is not None:

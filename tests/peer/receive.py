@@ -61,7 +61,7 @@ class Receiver:
         """Dates, repeats, fields: the answer that was given before, or None."""
         now = self.clone.clock()
         check_dates(body, now)
-        known = self.store.one("SELECT answer FROM packets WHERE id = ?", body["id"])
+        known = self.store.one("SELECT answer FROM packets WHERE hub = ? AND id = ?", body["from"]["hub"], body["id"])
         if known:
             return known["answer"]
         need(body["expires"] > int(self.store.fact("forgotten", 0)), "its memory is gone", "stale")
@@ -117,7 +117,7 @@ class Receiver:
 
     def remember(self, body, answer):
         """SIGN-8, SIGN-12."""
-        self.store.run("INSERT INTO packets VALUES (?, ?, ?)", body["id"], body["expires"], answer)
+        self.store.run("INSERT INTO packets VALUES (?, ?, ?, ?)", body["from"]["hub"], body["id"], body["expires"], answer)
         self.forget()
 
     def forget(self):

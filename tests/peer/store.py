@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS hubs (
     state TEXT, failed INT DEFAULT 0, offset INT DEFAULT 0, no_streams INT DEFAULT 0, audited INT DEFAULT 0);
 CREATE TABLE IF NOT EXISTS notices (site TEXT PRIMARY KEY, signed BLOB);
 CREATE TABLE IF NOT EXISTS rotations (number INTEGER PRIMARY KEY, signed BLOB);
-CREATE TABLE IF NOT EXISTS packets (id BLOB PRIMARY KEY, expires INT, answer BLOB);
+CREATE TABLE IF NOT EXISTS packets (hub TEXT, id BLOB, expires INT, answer BLOB, PRIMARY KEY (hub, id));
 CREATE TABLE IF NOT EXISTS entries (
     resource TEXT PRIMARY KEY, is_dir INT, fields BLOB, place BLOB, meta BLOB, content BLOB, removed BLOB, was TEXT,
     photos BLOB, root BLOB, key BLOB UNIQUE, digest BLOB);

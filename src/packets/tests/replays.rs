@@ -5,7 +5,7 @@ use zotferry_protocol::envelope::{Header, Party};
 use zotferry_protocol::ids::{Millis, PortableId, SiteId};
 
 use super::world::World;
-use crate::packets::admit::answered;
+use crate::packets::admit::{answered, heard};
 
 const VECTORS: &str = include_str!("../../../spec/vectors/replays.json");
 const ANSWER: &[u8] = b"what it was answered";
@@ -36,10 +36,14 @@ async fn said(world: &World, step: &Value, now: Millis) -> &'static str {
         hub: SiteId::new("s".repeat(86)).expect("an id"),
         channel: PortableId::new("p".repeat(86)).expect("an id"),
     };
+    let mut from = party();
+    if let Some(hub) = step["hub"].as_str() {
+        from.hub = SiteId::new(hub.to_owned()).expect("an id");
+    }
     let header = Header {
         kind: "clone-sync".to_owned(),
         id: step["id"].as_str().expect("an id").parse().expect("an id"),
-        from: party(),
+        from,
         to: party(),
         at: Millis(step["at"].as_u64().expect("a time")),
         expires: Millis(step["expires"].as_u64().expect("a time")),
@@ -51,8 +55,9 @@ async fn said(world: &World, step: &Value, now: Millis) -> &'static str {
             "again"
         }
         Ok(None) => {
-            let kept = catalog.replay_remember(&header.id, header.expires, ANSWER);
-            kept.await.expect("remembered");
+            let id = heard(&header);
+            let kept = catalog.replay_remember(&id, header.expires, ANSWER).await;
+            kept.expect("remembered");
             "taken"
         }
         Err(refusal) => refusal.code.word(),

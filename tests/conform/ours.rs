@@ -46,6 +46,11 @@ fn there_are_cases_of_every_group() {
         "limits",
         "audit",
         "restore",
+        "items",
+        "refusals",
+        "rotation",
+        "comparing",
+        "secrets",
     ] {
         assert!(groups.contains(group), "no case of {group}");
     }

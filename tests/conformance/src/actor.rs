@@ -17,6 +17,7 @@ use crate::desk;
 use crate::http::{Request, Response, serve};
 use crate::keys::{Key, Public, new_id, now, random};
 use crate::target::{Hub, Target, deep};
+use crate::watch::{Watch, Way};
 use crate::wire::{Answer, Asked, Reply, Value, judge, map, message, open, seal};
 
 /// What all our hubs have in common.
@@ -29,6 +30,8 @@ pub struct Shared {
     pub channel: String,
     /// The HTTP client of all of them.
     pub http: reqwest::Client,
+    /// Looks at all that the hub under test says.
+    pub watch: Watch,
 }
 
 /// What came to one of our hubs.
@@ -319,6 +322,7 @@ impl Actor {
             }
         }
         body.truncate(most);
+        shared.watch.look(Way::Answered, &body);
         Ok(Answer { status: response.status().as_u16(), headers, body, whole })
     }
 
@@ -386,6 +390,7 @@ impl Actor {
             None => request.body.clone(),
         };
         let shared = self.shared();
+        shared.watch.look(Way::Sent, &bytes);
         let packet = open(&bytes).ok().map(|(signer, body, envelope)| {
             let covered = message(&signer, envelope.bin("body").unwrap_or_default());
             let sig = envelope.bin("sig").unwrap_or_default();

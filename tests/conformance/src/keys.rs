@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::spki::der::pem::LineEnding;
-use rsa::pkcs8::{DecodePrivateKey, EncodePublicKey};
+use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
 use rsa::rand_core::{OsRng, RngCore};
+use rsa::traits::PrivateKeyParts;
 use rsa::{Pkcs1v15Sign, RsaPrivateKey};
 use sha2::{Digest as _, Sha256};
 use zotferry_protocol::identity::{BaseUrl, PublicKey, portable_id, site_id};
@@ -47,6 +48,26 @@ impl Key {
     /// Its public half.
     pub fn public(&self) -> &Public {
         &self.public
+    }
+
+    /// The private key as PEM.
+    ///
+    /// # Panics
+    ///
+    /// If it has no form, which no key that signs is without.
+    pub fn pem(&self) -> String {
+        self.private.to_pkcs8_pem(LineEnding::LF).expect("a key has a form").to_string()
+    }
+
+    /// What makes the key a private one: names and numbers, the first byte the highest.
+    pub fn secrets(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let key = &self.private;
+        let primes = ["the first prime", "the second prime"].into_iter().zip(key.primes());
+        let exponents =
+            [("its exponent modulo the first prime", key.dp()), ("modulo the second", key.dq())];
+        let exponents = exponents.into_iter().filter_map(|(name, number)| Some((name, number?)));
+        let all = [("the private exponent", key.d())].into_iter().chain(primes).chain(exponents);
+        all.map(|(name, number)| (name, number.to_bytes_be())).collect()
     }
 
     /// The PKCS#1 v1.5 signature with SHA-256 over a message.

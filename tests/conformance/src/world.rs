@@ -11,10 +11,12 @@ use tokio::sync::OnceCell;
 
 use crate::actor::{Actor, Packet, Shared};
 use crate::case::{Miss, Outcome, Want, need};
+use crate::comparison::Comparison;
 use crate::content::{Content, MIB};
 use crate::entry::{Entry, name};
 use crate::keys::{Key, now, random};
 use crate::target::Target;
+use crate::watch::Watch;
 use crate::wire::{Reply, Value, list, map};
 
 /// What a run has; clones are the same one.
@@ -28,6 +30,7 @@ struct Parts {
     me: Actor,
     visitors: Mutex<Vec<Actor>>,
     library: OnceCell<Library>,
+    comparison: OnceCell<Comparison>,
 }
 
 /// Contents that the hub under test has fetched from us, each as a file of the channel.
@@ -97,15 +100,17 @@ impl World {
             .map_err(|e| e.to_string())?;
         let hub = target.hub(&http).await?;
         let channel = target.key.channel(&target.guid);
-        let shared = Arc::new(Shared { target, hub, channel, http });
+        let watch = Watch::of(&target.key);
+        let shared = Arc::new(Shared { target, hub, channel, http, watch });
         let making = (0..2).map(|_| tokio::task::spawn_blocking(Key::new)).collect::<Vec<_>>();
         let mut keys = Vec::new();
         for key in making {
             keys.push(key.await.map_err(|e| e.to_string())??);
         }
         let me = Actor::new(&shared, keys[0].clone()).await?;
-        let (visitors, library) = (Mutex::default(), OnceCell::new());
-        let world = Self(Arc::new(Parts { shared, keys, me, visitors, library }));
+        let (visitors, library, comparison) = (Mutex::default(), OnceCell::new(), OnceCell::new());
+        let parts = Parts { shared, keys, me, visitors, library, comparison };
+        let world = Self(Arc::new(parts));
         world.list(world.me()).await.map_err(|miss| match miss {
             Miss::Failed(why) | Miss::Skipped(why) => format!("the suite is not let in: {why}"),
         })?;
@@ -122,6 +127,11 @@ impl World {
         &self.0.shared
     }
 
+    /// What the hub under test has said is looked at here.
+    pub fn watch(&self) -> &Watch {
+        &self.0.shared.watch
+    }
+
     /// The test channel's key.
     pub fn channel_key(&self) -> &Key {
         &self.0.shared.target.key
@@ -132,9 +142,19 @@ impl World {
         &self.0.keys[1]
     }
 
+    /// A hub that the one under test has not heard of. It stays until it is told to leave.
+    pub async fn guest(&self) -> Result<Actor, String> {
+        Actor::new(&self.0.shared, self.other_key().clone()).await
+    }
+
+    /// A hub of ours leaves.
+    pub async fn farewell(&self, actor: &Actor) -> Outcome {
+        Ok(leave(actor).await?)
+    }
+
     /// A hub that the one under test has not heard of. It leaves when the case is over.
     pub async fn stranger(&self) -> Result<Actor, String> {
-        let actor = Actor::new(&self.0.shared, self.other_key().clone()).await?;
+        let actor = self.guest().await?;
         let mut visitors = self.0.visitors.lock().unwrap_or_else(PoisonError::into_inner);
         visitors.push(actor.clone());
         Ok(actor)
@@ -225,6 +245,11 @@ impl World {
             }
             skipped @ Miss::Skipped(_) => skipped,
         })
+    }
+
+    /// What came of a comparison that the hub made; it is waited for when it is first asked for.
+    pub async fn comparison(&self) -> Result<&Comparison, Miss> {
+        self.0.comparison.get_or_try_init(|| Comparison::run(self)).await
     }
 
     async fn fill(&self) -> Result<Library, Miss> {

@@ -37,6 +37,7 @@
 
 mod claims;
 mod clocks;
+mod comparing;
 mod fetching;
 mod frames;
 mod refused;
@@ -60,6 +61,7 @@ pub fn cases() -> Vec<Case> {
         clocks::cases,
         claims::cases,
         telling::cases,
+        comparing::cases,
     ];
     groups.iter().flat_map(|cases| cases()).collect()
 }

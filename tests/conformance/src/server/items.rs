@@ -1,34 +1,51 @@
 //! Posts on entries, and photo rows: what is kept as it came, what is translated, and what wins.
 //!
-//! Spec: ITEM-4, ITEM-6, ITEM-7, ITEM-9, ITEM-10, ITEM-13, TRANS-2, TRANS-3, PHOTO-3, PHOTO-7, AUDIT-10.
+//! Spec: ITEM-4, ITEM-6, ITEM-7, ITEM-9 to ITEM-11, ITEM-13, TRANS-2, TRANS-3, PHOTO-3, PHOTO-7, AUDIT-10.
 
-use super::clone_sync::{entries, key_of};
+use super::clone_sync::{entries, entries_for};
 use super::operations::{item, photo};
+use crate::actor::Actor;
+use crate::announced::{about, settle};
 use crate::case::{Case, Miss, need};
 use crate::content::Content;
 use crate::desk::from_base64;
 use crate::entry::{Entry, edit, name, vector_of};
+use crate::leaves::key_of;
 use crate::wire::{Value, list, read};
 use crate::world::World;
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![of_others(), of_the_channel(), removed(), older(), photo_fields(), photos_with_meta()]
+    vec![
+        of_others(),
+        of_the_channel(),
+        translated_once(),
+        removed(),
+        older(),
+        photo_fields(),
+        photos_with_meta(),
+    ]
 }
 
-/// Announces a folder with an item on it.
-async fn put(world: &World, entry: &Entry, item: &Value) -> Result<(), Miss> {
+/// Announces a folder with an item on it; what becomes of it.
+async fn put(world: &World, entry: &Entry, item: &Value) -> Result<String, Miss> {
     let mut entry = entry.clone();
     entry.more = vec![("item", list([item.clone()]))];
     let reports = world.sync(world.me(), vec![entry.operation("put")]).await?;
     let status = reports[0].text("status").unwrap_or_default();
-    need(status != "refused", format_args!("refused with {:?}", reports[0].uint("code")))
+    need(status != "refused", format_args!("refused with {:?}", reports[0].uint("code")))?;
+    Ok(status.to_owned())
 }
 
-/// The item as the hub tells of it, asked for by its own key and its entry's.
+/// The item as the hub tells our first hub of it.
 async fn kept(world: &World, entry: &Entry, item: &Value) -> Result<Value, Miss> {
+    told(world.me(), entry, item).await
+}
+
+/// The item as the hub tells a clone of it, asked for by its own key and its entry's.
+async fn told(actor: &Actor, entry: &Entry, item: &Value) -> Result<Value, Miss> {
     let mid = item.text("mid").unwrap_or_default();
     let keys = vec![key_of("attach", entry.hash()), key_of("item", mid)];
-    let found = entries(world, keys).await?;
+    let found = entries_for(actor, keys).await?;
     let mut items = found.iter().flat_map(|operation| operation.list("item"));
     let item = items.find(|item| item.text("mid") == Some(mid)).cloned();
     item.ok_or_else(|| "AUDIT-10: the item does not come with its entry".into())
@@ -74,12 +91,7 @@ fn of_the_channel() -> Case {
         |world| async move {
             let entry = Entry::folder(world.me(), &name("post"));
             let (me, hub) = (world.me().url(), world.shared().hub.url.as_str());
-            let body =
-                format!("[url={me}/channel/conformance?f=1#x]me[/url], {me}/channel/somebody");
-            let author = world.shared().channel.as_str().into();
-            let fields =
-                [("author_xchan", author), ("body", body.into()), ("signature", "sha256.x".into())];
-            let item = with_row(item(world.me()), &fields);
+            let item = linking(&world);
             put(&world, &entry, &item).await?;
             let found = kept(&world, &entry, &item).await?;
             need(found.text("url") == Some(hub), format_args!("`url` is {:?}", found.text("url")))?;
@@ -93,6 +105,56 @@ fn of_the_channel() -> Case {
                 signature.strip_prefix("sha256.").and_then(from_base64).unwrap_or_default();
             let good = world.channel_key().public().verifies(body.as_bytes(), &signature);
             need(good, "ITEM-10: the channel's key has not signed the new body")
+        },
+    )
+}
+
+/// A post of the channel that links to the channel, and to somebody else, at our first hub.
+fn linking(world: &World) -> Value {
+    let me = world.me().url();
+    let body = format!("[url={me}/channel/conformance?f=1#x]me[/url], {me}/channel/somebody");
+    let author = world.shared().channel.as_str().into();
+    let fields =
+        [("author_xchan", author), ("body", body.into()), ("signature", "sha256.x".into())];
+    with_row(item(world.me()), &fields)
+}
+
+fn translated_once() -> Case {
+    Case::server(
+        "items.translated-once",
+        "ITEM-11 ITEM-10",
+        "A post of the channel that has to be translated is announced, asked for by two clones, and announced again as it was.",
+        "both get it under the version that it came with, with the same row, `url`, `nick` and `uid`; the second time it is \
+         `duplicate`, and what is told of it stays as it was; nothing about it is announced to a clone",
+        |world| async move {
+            let (entry, item) = (Entry::folder(world.me(), &name("post")), linking(&world));
+            let other = world.second().await?;
+            put(&world, &entry, &item).await?;
+            let first = kept(&world, &entry, &item).await?;
+            need(first.bin("row") != item.bin("row"), "the row is not translated")?;
+            let same = |found: &Value, what: &str| {
+                let fields =
+                    ["row", "url", "nick", "uid"].map(|name| (found.at(name), first.at(name)));
+                need(
+                    fields.iter().all(|(a, b)| a == b),
+                    format_args!("{what} another row or home"),
+                )?;
+                let (version, came) = (found.at("version"), item.at("version"));
+                let parts = ["vector", "hlc", "replica"]
+                    .map(|part| (version.and_then(|v| v.at(part)), came.and_then(|v| v.at(part))));
+                need(parts.iter().all(|(a, b)| a == b), format_args!("{what} another version"))
+            };
+            same(&first, "the first clone gets")?;
+            same(&told(&other, &entry, &item).await?, "another clone gets")?;
+            let status = put(&world, &entry, &item).await?;
+            need(status == "duplicate", format_args!("the same once more is {status}"))?;
+            same(&kept(&world, &entry, &item).await?, "after the second time it has")?;
+            settle(&world, &[world.me(), &other]).await?;
+            for clone in [world.me(), &other] {
+                let count = about(clone, entry.hash()).len();
+                need(count == 0, format_args!("it is announced {count} times"))?;
+            }
+            Ok(())
         },
     )
 }

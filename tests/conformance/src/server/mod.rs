@@ -3,6 +3,7 @@
 //! Owns: the list of these cases, one file for each group. Not here: what a hub does on its own (`client`).
 
 mod audit;
+mod bringing;
 mod chunks;
 mod clone_sync;
 mod envelope;
@@ -16,9 +17,12 @@ mod operations;
 mod replay;
 mod restore;
 mod resume;
+mod rotation;
 mod signing;
 mod statements;
 mod streaming;
+mod texts;
+mod tombstones;
 mod versions;
 
 use zotferry_protocol::refusal::Code;
@@ -48,7 +52,11 @@ pub fn cases() -> Vec<Case> {
         streaming::cases(),
         limits::cases(),
         audit::cases(),
+        tombstones::cases(),
         restore::cases(),
+        bringing::cases(),
+        texts::cases(),
+        rotation::cases(),
     ]
     .concat()
 }

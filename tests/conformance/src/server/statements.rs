@@ -1,13 +1,13 @@
-//! Records, notices and rotations that do not hold, in a `locations` packet.
+//! Records and notices that do not hold, in a `locations` packet.
 //!
-//! Spec: ID-5, ID-8, ID-9, ID-19, ID-25, ID-36.
+//! Spec: ID-5, ID-8, ID-9, ID-19, ID-36.
 
 use zotferry_protocol::refusal::Code;
 
 use super::locations::{note, notice, noticed};
 use crate::actor::Actor;
 use crate::case::{Case, Want};
-use crate::keys::{Key, now};
+use crate::keys::now;
 use crate::wire::{Value, list, map};
 use crate::world::World;
 
@@ -17,7 +17,6 @@ const BAD_STATEMENT: Want = Want::Signed(Code::BadStatement);
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = records();
     cases.extend(notices());
-    cases.extend(rotations());
     cases
 }
 
@@ -97,114 +96,6 @@ fn notices() -> Vec<Case> {
         Case::server(id, "ID-36", sentence, BAD_STATEMENT.sentence(), move |world| async move {
             BAD_STATEMENT.check(&note(world.me(), make(&world, world.me())).await?)
         })
-    };
-    all.into_iter().map(case).collect()
-}
-
-/// A rotation of the channel's key to one of ours, with all that makes it good but what a case changes.
-struct Rotation<'a> {
-    record: Value,
-    old: &'a Key,
-    new: &'a Key,
-    site: &'a Key,
-}
-
-impl<'a> Rotation<'a> {
-    fn good(world: &'a World, me: &'a Actor) -> Self {
-        let record = map([
-            ("channel", world.shared().channel.as_str().into()),
-            ("number", 1u64.into()),
-            ("old_key", world.channel_key().public().pem().into()),
-            ("new_key", world.other_key().public().pem().into()),
-            ("keep", list([me.site(), world.shared().hub.site.as_str()])),
-            ("url", me.url().into()),
-            ("site_key", me.key().public().pem().into()),
-            ("at", now().into()),
-        ]);
-        Self { record, old: world.channel_key(), new: world.other_key(), site: me.key() }
-    }
-
-    fn signed(&self) -> Value {
-        let record = self.record.bytes();
-        let text = [b"zot-file-rotation\n", record.as_slice()].concat();
-        map([
-            ("old_sig", self.old.sign(&text).into()),
-            ("new_sig", self.new.sign(&text).into()),
-            ("site_sig", self.site.sign(&text).into()),
-            ("record", record.into()),
-        ])
-    }
-
-    fn with(mut self, path: &str, value: impl Into<Value>) -> Value {
-        self.record.set(path, value);
-        self.signed()
-    }
-}
-
-fn rotations() -> Vec<Case> {
-    let all: [(&str, &str, Make); 8] = [
-        (
-            "statements.rotation-by-no-old-key",
-            "A rotation that the old key has not signed.",
-            |world, me| Rotation { old: world.other_key(), ..Rotation::good(world, me) }.signed(),
-        ),
-        (
-            "statements.rotation-by-no-new-key",
-            "A rotation that the new key has not signed.",
-            |world, me| Rotation { new: world.channel_key(), ..Rotation::good(world, me) }.signed(),
-        ),
-        (
-            "statements.rotation-by-no-hub",
-            "A rotation that the hub which rotates has not signed.",
-            |world, me| Rotation { site: world.other_key(), ..Rotation::good(world, me) }.signed(),
-        ),
-        (
-            "statements.rotation-of-another-channel",
-            "A rotation of another channel.",
-            |world, me| Rotation::good(world, me).with("channel", "D".repeat(86)),
-        ),
-        (
-            "statements.rotation-without-itself",
-            "A rotation whose own hub is not in `keep`.",
-            |world, me| {
-                Rotation::good(world, me).with("keep", list([world.shared().hub.site.as_str()]))
-            },
-        ),
-        (
-            "statements.rotation-of-later-number",
-            "A rotation numbered 2 where none came before.",
-            |world, me| Rotation::good(world, me).with("number", 2u64),
-        ),
-        (
-            "statements.rotation-of-no-key",
-            "A rotation whose `old_key` is not the channel's.",
-            |world, me| {
-                let rotation = Rotation { old: me.key(), ..Rotation::good(world, me) };
-                rotation.with("old_key", me.key().public().pem())
-            },
-        ),
-        (
-            "statements.rotation-to-itself",
-            "A rotation to the key that the channel has.",
-            |world, me| {
-                let rotation = Rotation { new: world.channel_key(), ..Rotation::good(world, me) };
-                rotation.with("new_key", world.channel_key().public().pem())
-            },
-        ),
-    ];
-    let case = |(id, sentence, make): (&'static str, &'static str, Make)| {
-        Case::server(
-            id,
-            "ID-25 ID-24",
-            sentence,
-            BAD_STATEMENT.sentence(),
-            move |world| async move {
-                let (none, rotation) = (list(Vec::<Value>::new()), make(&world, world.me()));
-                let fields = [("records", none), ("rotations", list([rotation]))];
-                let body = world.me().packet("locations", fields);
-                BAD_STATEMENT.check(&world.me().ask(&body).await?)
-            },
-        )
     };
     all.into_iter().map(case).collect()
 }

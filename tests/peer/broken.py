@@ -220,5 +220,35 @@ def never_asks_for_less(clone):
     clone.fetcher.ask_less = clone.trouble
 
 
+@mutant("comparing.merged", "comparing.not-announced")
+def passes_over_what_it_finds(clone):
+    clone.courier.bring = lambda site, keys: None
+
+
+@mutant("comparing.not-announced")
+def announces_what_it_finds(clone):
+    honest = clone.courier.bring
+
+    def bring(site, keys):
+        honest(site, keys)
+        for resource in {clone.catalog.resource_of(key) for key in keys} - {None}:
+            clone.catalog.announce(resource, "put")
+
+    clone.courier.bring = bring
+
+
+@mutant("comparing.items-in-parts")
+def sends_the_items_that_fit(_):
+    honest = catalog.in_parts
+    catalog.in_parts = lambda items, operation: honest(items, operation)[:1]
+
+
+@mutant("secrets.packets")
+def introduces_itself_with_its_private_key(clone):
+    honest = clone.calls.ask
+    secret = (clone.folder / "channel.pem").read_bytes()
+    clone.calls.ask = lambda site, kind, **fields: honest(site, kind, **fields, more=secret)
+
+
 def break_it(clone, name):
     MUTANTS[name][0](clone)

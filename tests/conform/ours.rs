@@ -50,6 +50,7 @@ fn there_are_cases_of_every_group() {
         "refusals",
         "rotation",
         "comparing",
+        "pages",
         "secrets",
     ] {
         assert!(groups.contains(group), "no case of {group}");

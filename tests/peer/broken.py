@@ -121,7 +121,7 @@ def believes_the_clock_of_any_refusal(clone):
     clone.calls.believe_clock = believe
 
 
-@mutant("wrong.page-digest", "wrong.page-path")
+@mutant("wrong.page-digest", "wrong.page-path", "pages.digest-turned", "pages.path-of-another", "pages.no-path")
 def takes_any_page(_):
     fetch.check_page = lambda *_: None
 

@@ -143,7 +143,7 @@ fn backups() -> Vec<Mutant> {
         ),
         takes(
             "fetches what a backup is bringing",
-            &["restore.asked-for-after-the-end"],
+            &["restore.asked-for-after-the-end", "restore.brought-is-not-asked-for"],
             |front, request| {
                 Asked::Pass(statement(front, request, |record| {
                     for n in 0..record.list("operations").len() {

@@ -40,6 +40,7 @@ mod clocks;
 mod comparing;
 mod fetching;
 mod frames;
+mod pages;
 mod refused;
 mod resume;
 mod streams;
@@ -55,6 +56,7 @@ pub fn cases() -> Vec<Case> {
         fetching::cases,
         wrong::cases,
         frames::cases,
+        pages::cases,
         resume::cases,
         streams::cases,
         refused::cases,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use zotferry_protocol::ids::Digest;
-use zotferry_protocol::merkle;
 use zotferry_protocol::refusal::Code;
 
 use super::restore::{
@@ -17,9 +16,9 @@ use super::restore::{
 };
 use crate::actor::Actor;
 use crate::case::{Case, Miss, Outcome, Want, need};
-use crate::content::{Content, MIB, joined};
+use crate::content::{Content, MIB, TwoPages, joined};
 use crate::entry::{Entry, name};
-use crate::keys::{Key, random};
+use crate::keys::Key;
 use crate::leaves::{at_hub, key_of};
 use crate::wire::{Value, list, map};
 use crate::world::World;
@@ -86,18 +85,6 @@ fn byte_missing() -> Case {
     )
 }
 
-/// A content of so many chunks that its digests have two pages, of which nobody has the bytes: its entry, digests and
-/// root.
-fn of_two_pages(me: &Actor) -> (Entry, Vec<Digest>, Digest) {
-    let digests: Vec<Digest> = (0..4097).map(|_| Digest(random())).collect();
-    let root = merkle::root(&digests);
-    let mut entry = Entry::file(me, &name("two pages"), &Content::noise(1));
-    let size = 4097u64 << 20;
-    entry.row.set("filesize", size);
-    entry.data[0].set("size", size).set("root", root.0).set("source", "backup");
-    (entry, digests, root)
-}
-
 fn digests() -> Case {
     Case::server(
         "restore.digests-with-path",
@@ -108,31 +95,33 @@ fn digests() -> Case {
             + " for the first three; an empty object for the two pages",
         |world| async move {
             begin(&world).await?;
-            let (entry, digests, root) = of_two_pages(world.me());
+            let content = TwoPages::noise();
+            let mut entry = Entry::of_two_pages(world.me(), &name("two pages"), &content);
+            entry.data[0].set("source", "backup");
             let brought = entries(&world, &[&entry]).await?;
             let code = brought.pointer("/operations/0/code").and_then(Json::as_u64);
             if code == Some(32) || code == Some(33) {
                 return Err(Miss::Skipped("the hub has no room for 4 GiB".into()));
             }
-            let roots: Vec<Digest> = digests.chunks(4096).map(merkle::root).collect();
             let page = |number: u32, digests: &[Digest], of: u32| {
-                let path = joined(&merkle::page_path(&roots, of));
+                let path = joined(&content.path(of));
                 let body = map([("digests", joined(digests).into()), ("path", path.into())]);
-                (format!("/zot/restore/{root}/digests/{number}"), body.bytes())
+                (format!("/zot/restore/{}/digests/{number}", content.root), body.bytes())
             };
-            let mut turned = digests[..4096].to_vec();
+            let (first, second) = (content.page(0), content.page(1));
+            let mut turned = first.to_vec();
             turned[4000].0[7] ^= 1;
             let bad = [
                 ("a digest turned", page(0, &turned, 0)),
-                ("the other's path", page(0, &digests[..4096], 1)),
-                ("the other's number", page(1, &digests[..4096], 0)),
+                ("the other's path", page(0, first, 1)),
+                ("the other's number", page(1, first, 0)),
             ];
             for (what, (place, body)) in bad {
                 let answer = bytes(&world, "PUT", &place, body).await?;
                 let found = answer.shown();
                 refused(&answer, BAD_CONTENT).map_err(|_| format!("{what}: {found}"))?;
             }
-            for (place, body) in [page(0, &digests[..4096], 0), page(1, &digests[4096..], 1)] {
+            for (place, body) in [page(0, first, 0), page(1, second, 1)] {
                 said(&bytes(&world, "PUT", &place, body).await?)?;
             }
             // The room that was promised for its bytes is free again.

@@ -19,6 +19,8 @@ pub(crate) struct Keys {
     pub(crate) hub: (String, Key),
     /// The test channel's.
     pub(crate) channel: Key,
+    /// Its portable id.
+    pub(crate) portable: String,
     /// Of the suite's first hub.
     pub(crate) me: (String, Key),
     /// Of its other hubs.

@@ -10,6 +10,11 @@ use tempfile::TempDir;
 use zotferry_conformance::keys::Key;
 use zotferry_conformance::target::Target;
 
+/// The channel for the test.
+const CHANNEL: &str = "conform";
+/// The one that a run uses up.
+const SPARE: &str = "spare";
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_zotferry");
 
 /// A hub that runs; killed when it is dropped.
@@ -66,7 +71,7 @@ fn hurry(folder: &Path) {
 }
 
 impl TestHub {
-    /// A hub that others reach at `public`, with a channel `conform`.
+    /// A hub that others reach at `public`, with a channel `conform` and one to be used up.
     pub(crate) fn start(public: SocketAddr, listen: SocketAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("hub");
@@ -75,7 +80,9 @@ impl TestHub {
         zotferry(&["init", path, "--url", &url, "--listen", &listen.to_string()]);
         hurry(&folder);
         let process = Mutex::new(start(&folder));
-        zotferry(&["--dir", path, "channel", "new", "conform"]);
+        for nick in [CHANNEL, SPARE] {
+            zotferry(&["--dir", path, "channel", "new", nick]);
+        }
         Self(Arc::new(Parts { dir, address: listen, process }))
     }
 
@@ -97,10 +104,15 @@ impl TestHub {
 
     /// The test channel: guid, and the file of its key.
     pub(crate) fn channel(&self) -> (String, PathBuf) {
+        self.named(CHANNEL)
+    }
+
+    fn named(&self, nick: &str) -> (String, PathBuf) {
         let folder = self.folder();
         let listed = zotferry(&["--dir", folder.to_str().unwrap(), "channel", "list", "--json"]);
-        let channel: serde_json::Value =
-            serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+        let mut channels =
+            listed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let channel = channels.find(|channel| channel["nick"] == nick).unwrap();
         let id = channel["id"].as_str().unwrap();
         let key = folder.join(format!("keys/channel-{id}.pem"));
         (channel["guid"].as_str().unwrap().to_owned(), key)
@@ -108,8 +120,10 @@ impl TestHub {
 
     /// What the suite has to be told, as the three lines of its `--help` give it.
     pub(crate) fn target(&self, public: SocketAddr) -> Target {
-        let (guid, key) = self.channel();
-        let key = Key::from_pem(&std::fs::read_to_string(key).unwrap()).unwrap();
+        let read = |(guid, path): (String, PathBuf)| {
+            (guid, Key::from_pem(&std::fs::read_to_string(path).unwrap()).unwrap())
+        };
+        let ((guid, key), spare) = (read(self.channel()), read(self.named(SPARE)));
         let hub = self.clone();
         let restart = move || -> zotferry_conformance::http::Later<Result<(), String>> {
             let hub = hub.clone();
@@ -118,7 +132,12 @@ impl TestHub {
             })
         };
         let restart: zotferry_conformance::target::Restart = Arc::new(restart);
-        Target { restart: Some(restart), ..Target::new(&format!("http://{public}"), &guid, key) }
+        let spare = Some(spare);
+        Target {
+            spare,
+            restart: Some(restart),
+            ..Target::new(&format!("http://{public}"), &guid, key)
+        }
     }
 
     /// Kills it, without a chance to tidy up, and starts it again.

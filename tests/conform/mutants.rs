@@ -1,8 +1,10 @@
 //! Hubs that have forgotten a rule, each caught by the cases that are about it, and by no other of those that are run.
 //!
-//! Owns: running them. Not here: what each of them does (`asked`, `said`, `tells`), how (`front`).
+//! Owns: running them. Not here: what each of them does (`asked`, `said`, `tells`, `keeping`, `rotating`), how (`front`).
 
 mod asked;
+mod keeping;
+mod rotating;
 mod said;
 mod tells;
 
@@ -74,10 +76,18 @@ async fn every_mutant_is_caught_by_the_right_cases() {
     front.give_keys(Keys {
         hub: (world.shared().hub.site.clone(), hub.site_key()),
         channel,
+        portable: world.shared().channel.clone(),
         me: (world.me().site().to_owned(), world.me().key().clone()),
         others: world.other_key().clone(),
     });
-    let mutants = [asked::mutants(), said::mutants(), tells::mutants()].concat();
+    let mutants = [
+        asked::mutants(),
+        said::mutants(),
+        tells::mutants(),
+        keeping::mutants(),
+        rotating::mutants(),
+    ]
+    .concat();
     assert!(mutants.len() >= 25, "{} mutants", mutants.len());
     let all: BTreeSet<&str> = mutants.iter().flat_map(|mutant| mutant.caught_by).copied().collect();
     assert_eq!(failing(&world, &all).await, BTreeSet::new(), "without a mutant");

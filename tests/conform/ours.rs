@@ -60,6 +60,10 @@ fn there_are_cases_of_every_group() {
         "refusals",
         "audit",
         "restore",
+        "rotation",
+        "comparing",
+        "pages",
+        "secrets",
     ] {
         assert!(groups.contains(group), "no case of {group}");
     }

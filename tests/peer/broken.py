@@ -121,7 +121,7 @@ def believes_the_clock_of_any_refusal(clone):
     clone.calls.believe_clock = believe
 
 
-@mutant("wrong.page-digest", "wrong.page-path")
+@mutant("wrong.page-digest", "wrong.page-path", "pages.digest-turned", "pages.path-of-another", "pages.no-path")
 def takes_any_page(_):
     fetch.check_page = lambda *_: None
 
@@ -218,6 +218,36 @@ def takes_answers_of_any_depth(_):
 @mutant("refused.413")
 def never_asks_for_less(clone):
     clone.fetcher.ask_less = clone.trouble
+
+
+@mutant("comparing.merged", "comparing.not-announced")
+def passes_over_what_it_finds(clone):
+    clone.courier.bring = lambda site, keys: None
+
+
+@mutant("comparing.not-announced")
+def announces_what_it_finds(clone):
+    honest = clone.courier.bring
+
+    def bring(site, keys):
+        honest(site, keys)
+        for resource in {clone.catalog.resource_of(key) for key in keys} - {None}:
+            clone.catalog.announce(resource, "put")
+
+    clone.courier.bring = bring
+
+
+@mutant("comparing.items-in-parts")
+def sends_the_items_that_fit(_):
+    honest = catalog.in_parts
+    catalog.in_parts = lambda items, operation: honest(items, operation)[:1]
+
+
+@mutant("secrets.packets")
+def introduces_itself_with_its_private_key(clone):
+    honest = clone.calls.ask
+    secret = (clone.folder / "channel.pem").read_bytes()
+    clone.calls.ask = lambda site, kind, **fields: honest(site, kind, **fields, more=secret)
 
 
 def break_it(clone, name):

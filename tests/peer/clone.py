@@ -64,7 +64,7 @@ def init(folder, url, channel_key, guid, hub=None, quota=None):
 
 class Clone:
     def __init__(self, folder, log=None):
-        folder = pathlib.Path(folder)
+        folder = self.folder = pathlib.Path(folder)
         channel_key, self.site_key = load_key(folder / "channel.pem"), load_key(folder / "site.pem")
         self.store, self.log = Store(folder / "clone.sqlite"), log
         self.url, self.first = self.store.fact("url"), pem_of(channel_key)

@@ -292,15 +292,6 @@ fn places() -> Vec<Mutant> {
                 }))
             },
         ),
-        mutant("takes backups of anybody", &["restore.another-key"], |front, request| {
-            let statement =
-                (request.path == "/zot/restore").then(|| read(&request.body).ok()).flatten();
-            let Some(mut statement) = statement else { return Asked::Pass(request) };
-            let record = statement.bin("record").unwrap_or_default();
-            let text = [b"zot-file-restore\n", record].concat();
-            statement.set("channel_sig", front.keys().channel.sign(&text));
-            Asked::Pass(Request { body: statement.bytes(), ..request })
-        }),
     ]
 }
 

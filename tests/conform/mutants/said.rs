@@ -130,6 +130,11 @@ fn reports() -> Vec<Mutant> {
             |front, _, response| status(front, response, "stored", "duplicate"),
         ),
         mutant(
+            "says stored of what it has no room for",
+            &["limits.more-than-any-disk"],
+            |front, _, response| status(front, response, "refused", "stored"),
+        ),
+        mutant(
             "lets one operation spoil the others",
             &["operations.name-empty", "operations.no-data", "clone-sync.file-becomes-folder"],
             |front, _, response| {

@@ -184,6 +184,7 @@ impl Want {
 pub fn all() -> Vec<Case> {
     let mut cases = crate::server::cases();
     cases.extend(crate::client::cases());
+    cases.extend(crate::server::last());
     cases
 }
 

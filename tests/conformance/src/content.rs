@@ -77,6 +77,40 @@ impl Content {
     }
 }
 
+/// A content of so many chunks that its digests have two pages. Nobody has its bytes, which are 4 GiB.
+#[derive(Debug, Clone)]
+pub struct TwoPages {
+    /// The digests of its chunks.
+    pub digests: Vec<Digest>,
+    /// Its name.
+    pub root: Digest,
+}
+
+impl TwoPages {
+    /// One that is nowhere else.
+    pub fn noise() -> Self {
+        let digests: Vec<Digest> = (0..=4096).map(|_| Digest(random())).collect();
+        let root = merkle::root(&digests);
+        Self { digests, root }
+    }
+
+    /// How many bytes it would have.
+    pub fn size(&self) -> u64 {
+        (self.digests.len() * MIB) as u64
+    }
+
+    /// The digests of a page.
+    pub fn page(&self, number: usize) -> &[Digest] {
+        self.digests.chunks(4096).nth(number).unwrap_or_default()
+    }
+
+    /// What proves a page (FILE-11).
+    pub fn path(&self, number: u32) -> Vec<Digest> {
+        let roots: Vec<Digest> = self.digests.chunks(4096).map(merkle::root).collect();
+        merkle::page_path(&roots, number)
+    }
+}
+
 /// Digests one after the other.
 pub fn joined(digests: &[Digest]) -> Vec<u8> {
     digests.iter().flat_map(|digest| digest.0).collect()

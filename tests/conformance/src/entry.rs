@@ -4,7 +4,7 @@
 //! Spec: SYNC-5, SYNC-14, SYNC-18, SYNC-20, SYNC-22, SYNC-23, SYNC-33.
 
 use crate::actor::Actor;
-use crate::content::Content;
+use crate::content::{Content, TwoPages};
 use crate::keys::{new_id, now, random};
 use crate::wire::{Value, list, map};
 
@@ -81,6 +81,14 @@ impl Entry {
         entry.row.set("filetype", "application/octet-stream").set("filesize", content.size());
         entry.content = Some(entry.place.clone());
         entry.data = vec![content.data("file")];
+        entry
+    }
+
+    /// A new file at the top of which there are only digests.
+    pub fn of_two_pages(actor: &Actor, name: &str, content: &TwoPages) -> Self {
+        let mut entry = Self::file(actor, name, &Content::noise(1));
+        entry.row.set("filesize", content.size());
+        entry.data[0].set("size", content.size()).set("root", content.root.0);
         entry
     }
 

@@ -6,14 +6,17 @@
 //! Invariant: a case says before it is run what exactly must come of it, and fails for anything else.
 
 pub mod actor;
+mod announced;
 pub mod case;
 pub mod client;
+mod comparison;
 pub mod content;
 pub mod desk;
 pub mod entry;
 pub mod http;
 pub mod keys;
 pub mod known;
+mod leaves;
 pub mod options;
 pub mod report;
 pub mod requirements;

@@ -31,6 +31,12 @@ pub struct Options {
     /// A file with the test channel's private key, PEM.
     #[arg(long, value_name = "FILE", required_unless_present = "list")]
     key: Option<PathBuf>,
+    /// The guid of a second channel, which a run uses up: its key is changed. For the cases that need it.
+    #[arg(long, value_name = "GUID", requires = "spare_key", allow_hyphen_values = true)]
+    spare_guid: Option<String>,
+    /// A file with the second channel's private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "spare_guid")]
+    spare_key: Option<PathBuf>,
     /// Only these cases: ids, groups, beginnings of ids with `*`, or requirements.
     #[arg(long, value_name = "WORD", value_delimiter = ',')]
     only: Vec<String>,
@@ -89,7 +95,8 @@ A Zotferry hub for the test, in three lines:
   zotferry --dir hub channel new conform
   zotferry --dir hub channel list --json        prints `id` and `guid`; the key is hub/keys/channel-<id>.pem
 Any other hub needs the same: to run on loopback, or be allowed to contact the addresses that --listen and --host
-name, over plain HTTP; and a channel whose guid and private key you know.
+name, over plain HTTP; and a channel whose guid and private key you know. `--spare-guid` and `--spare-key` name a second one,
+made in the same way, whose key a run changes: make another for each run.
 
 Examples:
   zotferry conform http://127.0.0.1:9000 --guid GUID --key hub/keys/channel-ID.pem --html report.html
@@ -167,10 +174,13 @@ impl Options {
         let (Some(url), Some(guid), Some(path)) = (&self.url, &self.guid, &self.key) else {
             return Err(missing.into());
         };
-        let named = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-        let pem = std::fs::read_to_string(path).map_err(|e| named(&e))?;
-        let key = Key::from_pem(&pem).map_err(|e| named(&e))?;
+        let spare = match (&self.spare_guid, &self.spare_key) {
+            (Some(guid), Some(path)) => Some((guid.clone(), key_in(path)?)),
+            _ => None,
+        };
+        let key = key_in(path)?;
         Ok(Target {
+            spare,
             listen: self.listen,
             host: self.host.clone(),
             patience: Duration::from_secs(self.patience),
@@ -194,4 +204,11 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// The private key in a file.
+fn key_in(path: &Path) -> Result<Key, String> {
+    let named = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    let pem = std::fs::read_to_string(path).map_err(|e| named(&e))?;
+    Key::from_pem(&pem).map_err(|e| named(&e))
 }

@@ -35,6 +35,8 @@ pub struct Target {
     pub guid: String,
     /// The test channel's private key.
     pub key: Key,
+    /// Guid and private key of a second channel, which a run uses up; without it, cases that need that are skipped.
+    pub spare: Option<(String, Key)>,
     /// Where our own hubs listen.
     pub listen: IpAddr,
     /// How the hub under test reaches that address; by default the address itself.
@@ -74,6 +76,7 @@ impl Target {
             url: url.trim_end_matches('/').to_owned(),
             guid: guid.to_owned(),
             key,
+            spare: None,
             listen: IpAddr::from([127, 0, 0, 1]),
             host: None,
             patience: Duration::from_secs(30),

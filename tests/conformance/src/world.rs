@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::actor::{Actor, Packet, Shared};
 use crate::case::{Miss, Outcome, Want, need};
+use crate::comparison::Comparison;
 use crate::content::{Content, MIB};
 use crate::entry::{Entry, name};
 use crate::keys::{Key, now, random};
@@ -29,6 +30,7 @@ struct Parts {
     me: Actor,
     visitors: Mutex<Vec<Actor>>,
     library: OnceCell<Library>,
+    comparison: OnceCell<Comparison>,
 }
 
 /// Contents that the hub under test has fetched from us, each as a file of the channel.
@@ -106,8 +108,9 @@ impl World {
             keys.push(key.await.map_err(|e| e.to_string())??);
         }
         let me = Actor::new(&shared, keys[0].clone()).await?;
-        let (visitors, library) = (Mutex::default(), OnceCell::new());
-        let world = Self(Arc::new(Parts { shared, keys, me, visitors, library }));
+        let (visitors, library, comparison) = (Mutex::default(), OnceCell::new(), OnceCell::new());
+        let parts = Parts { shared, keys, me, visitors, library, comparison };
+        let world = Self(Arc::new(parts));
         world.list(world.me()).await.map_err(|miss| match miss {
             Miss::Failed(why) | Miss::Skipped(why) => format!("the suite is not let in: {why}"),
         })?;
@@ -134,9 +137,19 @@ impl World {
         &self.0.keys[1]
     }
 
+    /// A hub that the one under test has not heard of. It stays until it is told to leave.
+    pub async fn guest(&self) -> Result<Actor, String> {
+        Actor::new(&self.0.shared, self.other_key().clone()).await
+    }
+
+    /// A hub of ours leaves.
+    pub async fn farewell(&self, actor: &Actor) -> Outcome {
+        Ok(leave(actor).await?)
+    }
+
     /// A hub that the one under test has not heard of. It leaves when the case is over.
     pub async fn stranger(&self) -> Result<Actor, String> {
-        let actor = Actor::new(&self.0.shared, self.other_key().clone()).await?;
+        let actor = self.guest().await?;
         let mut visitors = self.0.visitors.lock().unwrap_or_else(PoisonError::into_inner);
         visitors.push(actor.clone());
         Ok(actor)
@@ -227,6 +240,11 @@ impl World {
             }
             skipped @ Miss::Skipped(_) => skipped,
         })
+    }
+
+    /// What came of a comparison that the hub made; it is waited for when it is first asked for.
+    pub async fn comparison(&self) -> Result<&Comparison, Miss> {
+        self.0.comparison.get_or_try_init(|| Comparison::run(self)).await
     }
 
     async fn fill(&self) -> Result<Library, Miss> {

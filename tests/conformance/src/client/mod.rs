@@ -37,8 +37,10 @@
 
 mod claims;
 mod clocks;
+mod comparing;
 mod fetching;
 mod frames;
+mod pages;
 mod refused;
 mod resume;
 mod secrets;
@@ -55,12 +57,14 @@ pub fn cases() -> Vec<Case> {
         fetching::cases,
         wrong::cases,
         frames::cases,
+        pages::cases,
         resume::cases,
         streams::cases,
         refused::cases,
         clocks::cases,
         claims::cases,
         telling::cases,
+        comparing::cases,
         // The last one: it looks at all that came in this run.
         secrets::cases,
     ];

@@ -2,16 +2,18 @@
 //!
 //! Spec: AUDIT-1 to AUDIT-10, AUDIT-15.
 
-use sha2::{Digest as _, Sha256};
 use zotferry_protocol::refusal::Code;
 
-use super::clone_sync::{entries, key_of};
+use super::clone_sync::{entries, entries_for};
 use super::operations::item;
 use crate::case::{Case, Miss, Want, need};
 use crate::content::Content;
 use crate::entry::{Entry, name};
 use crate::keys::random;
-use crate::wire::{Reply, Value, list, map, read};
+use crate::leaves::{
+    at_hub, canonical, compared, digest_of, digest_of_item, key_of, listed, range, sum,
+};
+use crate::wire::{Value, list, read};
 use crate::world::World;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -22,7 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
         item_leaf(),
         sums(),
         equal(),
-        listed(),
+        short_list(),
         after(),
         divided(),
         order(),
@@ -31,78 +33,10 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-fn range(prefix: &[u8], digest: [u8; 32], list: bool) -> Value {
-    map([("prefix", prefix.to_vec().into()), ("digest", digest.into()), ("list", list.into())])
-}
-
-/// How some ranges stand at the hub.
-async fn ask(world: &World, ranges: Vec<Value>) -> Result<Vec<Value>, Miss> {
-    let reply =
-        world.me().ask(&world.me().packet("audit-request", [("ranges", list(ranges))])).await?;
-    Want::Packet("audit-page").check(&reply)?;
-    let Reply::Packet { body, .. } = reply else { return Err("no packet".into()) };
-    need(!body.list("ranges").is_empty(), "AUDIT-6: no range is answered")?;
-    Ok(body.list("ranges").to_vec())
-}
-
-/// The leaves of a range: key and digest.
-async fn leaves(world: &World, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Miss> {
-    let (mut all, mut after) = (Vec::new(), None::<Vec<u8>>);
-    loop {
-        let mut asked = range(prefix, random(), true);
-        if let Some(after) = after.take() {
-            asked.set("after", after);
-        }
-        let found = ask(world, vec![asked]).await?;
-        let bytes = found[0].bin("leaves").ok_or("AUDIT-8: no list")?;
-        need(bytes.len() % 64 == 0, "AUDIT-8: half a leaf")?;
-        all.extend(bytes.chunks(64).map(|leaf| (leaf[..32].to_vec(), leaf[32..].to_vec())));
-        if found[0].flag("more") != Some(true) {
-            return Ok(all);
-        }
-        need(!bytes.is_empty(), "AUDIT-6: more, and nothing came")?;
-        after = all.last().map(|(key, _)| key.clone());
-    }
-}
-
-/// The digest of one leaf at the hub.
-async fn digest(world: &World, kind: &str, id: &str) -> Result<Option<Vec<u8>>, Miss> {
-    let key = key_of(kind, id);
-    let found = leaves(world, &key[..4]).await?;
-    Ok(found.into_iter().find(|(leaf, _)| *leaf == key).map(|(_, digest)| digest))
-}
-
-/// A version as it stands in a leaf: the vector in the order of its replica ids.
-fn canonical(version: &Value) -> Value {
-    let Some(Value::Map(vector)) = version.at("vector") else { return Value::Nil };
-    let mut vector = vector.clone();
-    vector.sort_by_key(|(replica, _)| replica.bytes());
-    version.clone().with("vector", Value::Map(vector))
-}
-
-/// AUDIT-2.
-fn leaf_of(entry: &Entry) -> Vec<u8> {
-    let version = |version: &Option<Value>| version.as_ref().map_or(Value::Nil, canonical);
-    let root = entry.data.first().and_then(|data| data.at("root")).cloned();
-    let parts = Value::List(vec![
-        "attach".into(),
-        entry.hash().into(),
-        canonical(&entry.place),
-        canonical(&entry.meta),
-        version(&entry.content),
-        version(&entry.removed),
-        entry.row.text("folder").unwrap_or_default().into(),
-        entry.filename().into(),
-        root.unwrap_or(Value::Nil),
-    ]);
-    Sha256::digest(parts.bytes()).to_vec()
-}
-
 async fn has_leaf(world: &World, entry: &Entry) -> Result<(), Miss> {
-    let found = digest(world, "attach", entry.hash())
-        .await?
-        .ok_or("AUDIT-1: no leaf at the entry's key")?;
-    need(found == leaf_of(entry), "AUDIT-2: another digest")
+    let found = at_hub(world.me(), &key_of("attach", entry.hash())).await?;
+    let found = found.ok_or("AUDIT-1: no leaf at the entry's key")?;
+    need(found == digest_of(entry), "AUDIT-2: another digest")
 }
 
 fn leaf() -> Case {
@@ -119,14 +53,13 @@ fn leaf() -> Case {
             let mut gone = entry.gone(me);
             world.sync(me, vec![gone.operation("remove")]).await?;
             gone.data = Vec::new();
-            let found = digest(&world, "attach", entry.hash())
-                .await?
-                .ok_or("AUDIT-1: a tombstone is a leaf too")?;
+            let found = at_hub(me, &key_of("attach", entry.hash())).await?;
+            let found = found.ok_or("AUDIT-1: a tombstone is a leaf too")?;
             gone.data = entry.data.clone();
-            let with = leaf_of(&gone);
+            let with = digest_of(&gone);
             gone.data = Vec::new();
             need(
-                found == leaf_of(&gone) || found == with,
+                found == digest_of(&gone) || found == with,
                 "AUDIT-2: another digest of the tombstone",
             )
         },
@@ -150,15 +83,12 @@ fn tombstone() -> Case {
             }
             let late = world.second().await?;
             let key = key_of("attach", entry.hash());
-            let body = late.packet("entry-request", [("keys", list([key.clone()]))]);
-            let reply = late.ask(&body).await?;
-            Want::Packet("clone-sync").check(&reply)?;
-            let Reply::Packet { body, .. } = reply else { return Err("no packet".into()) };
-            let operation = body.list("operations").first().ok_or("no operation")?;
+            let told = entries_for(&late, vec![key.clone()]).await?;
+            let operation = told.first().ok_or("no operation")?;
             let attach = operation.list("attach").last().ok_or("SYNC-5: no row")?;
             let removed = attach.at("removed").map(canonical);
             need(removed == gone.removed.as_ref().map(canonical), "`removed` is another")?;
-            need(digest(&world, "attach", entry.hash()).await?.is_some(), "it is no leaf")
+            need(at_hub(&late, &key).await?.is_some(), "it is no leaf")
         },
     )
 }
@@ -197,11 +127,10 @@ fn item_leaf() -> Case {
                 reports[0].text("status") == Some("stored"),
                 format_args!("{:?}", reports[0].text("status")),
             )?;
-            let (mid, version) = (item.text("mid").unwrap_or_default(), item.at("version"));
-            let parts = list(["item".into(), mid.into(), version.map_or(Value::Nil, canonical)]);
+            let key = key_of("item", item.text("mid").unwrap_or_default());
             let found =
-                digest(&world, "item", mid).await?.ok_or("AUDIT-1: no leaf at the item's key")?;
-            need(found == Sha256::digest(parts.bytes()).to_vec(), "AUDIT-3: another digest")
+                at_hub(world.me(), &key).await?.ok_or("AUDIT-1: no leaf at the item's key")?;
+            need(found == digest_of_item(&item), "AUDIT-3: another digest")
         },
     )
 }
@@ -216,13 +145,16 @@ fn sums() -> Case {
             world
                 .sync(world.me(), vec![Entry::folder(world.me(), &name("sum")).operation("put")])
                 .await?;
-            let all = leaves(&world, &[]).await?;
+            let all = listed(world.me(), &[]).await?;
             need(
                 all.windows(2).all(|pair| pair[0].0 < pair[1].0),
                 "AUDIT-8: the keys do not rise",
             )?;
-            let whole = &ask(&world, vec![range(&[], random(), true)]).await?[0];
-            need(whole.bin("digest") == Some(&sum(&all)), "AUDIT-4: another digest")?;
+            let whole = &compared(world.me(), vec![range(&[], random(), true)]).await?[0];
+            need(
+                whole.bin("digest") == Some(&sum(all.iter().map(|(_, digest)| digest))),
+                "AUDIT-4: another digest",
+            )?;
             need(
                 whole.uint("count") == Some(all.len() as u64),
                 format_args!("{:?} leaves", whole.uint("count")),
@@ -231,14 +163,7 @@ fn sums() -> Case {
     )
 }
 
-/// The exclusive or of digests.
-fn sum(leaves: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
-    leaves
-        .iter()
-        .fold(vec![0; 32], |sum, (_, digest)| sum.iter().zip(digest).map(|(a, b)| a ^ b).collect())
-}
-
-fn digest_of(value: &Value) -> [u8; 32] {
+fn said(value: &Value) -> [u8; 32] {
     value.bin("digest").and_then(|digest| digest.try_into().ok()).unwrap_or_default()
 }
 
@@ -249,15 +174,15 @@ fn equal() -> Case {
         "A range with the digest that the hub has itself.",
         "its digest and count, and nothing more",
         |world| async move {
-            let own = digest_of(&ask(&world, vec![range(&[], random(), false)]).await?[0]);
-            let found = &ask(&world, vec![range(&[], own, true)]).await?[0];
-            need(digest_of(found) == own, "another digest")?;
+            let own = said(&compared(world.me(), vec![range(&[], random(), false)]).await?[0]);
+            let found = &compared(world.me(), vec![range(&[], own, true)]).await?[0];
+            need(said(found) == own, "another digest")?;
             need(found.at("leaves").is_none() && found.at("digests").is_none(), "more was said")
         },
     )
 }
 
-fn listed() -> Case {
+fn short_list() -> Case {
     Case::server(
         "audit.listed",
         "AUDIT-8",
@@ -267,7 +192,7 @@ fn listed() -> Case {
             let entry = Entry::folder(world.me(), &name("listed"));
             world.sync(world.me(), vec![entry.operation("put")]).await?;
             let key = key_of("attach", entry.hash());
-            let found = &ask(&world, vec![range(&key[..4], [0; 32], false)]).await?[0];
+            let found = &compared(world.me(), vec![range(&key[..4], [0; 32], false)]).await?[0];
             let leaves = found.bin("leaves").unwrap_or_default();
             need(
                 leaves.len() == 64 && leaves[..32] == key,
@@ -288,10 +213,10 @@ fn after() -> Case {
         "The list of a range from behind its first leaf on, with the digest that the hub has.",
         "the list without the first leaf, although the digests are equal",
         |world| async move {
-            let all = leaves(&world, &[]).await?;
-            let own = digest_of(&ask(&world, vec![range(&[], random(), false)]).await?[0]);
+            let all = listed(world.me(), &[]).await?;
+            let own = said(&compared(world.me(), vec![range(&[], random(), false)]).await?[0]);
             let asked = range(&[], own, true).with("after", all[0].0.clone());
-            let found = &ask(&world, vec![asked]).await?[0];
+            let found = &compared(world.me(), vec![asked]).await?[0];
             let leaves = found.bin("leaves").ok_or("no list")?;
             let first = all.get(1).map(|(key, digest)| [key.as_slice(), digest].concat());
             need(first.is_none_or(|first| leaves.starts_with(&first)), "it begins elsewhere")
@@ -308,15 +233,16 @@ fn divided() -> Case {
         |world| async move {
             let folder = || Entry::folder(world.me(), &name("divided")).operation("put");
             world.sync(world.me(), (0..140).map(|_| folder()).collect()).await?;
-            let all = leaves(&world, &[]).await?;
-            let found = &ask(&world, vec![range(&[], random(), false)]).await?[0];
+            let all = listed(world.me(), &[]).await?;
+            let found = &compared(world.me(), vec![range(&[], random(), false)]).await?[0];
             let digests = found.bin("digests").ok_or("AUDIT-8: it is not divided")?;
             need(digests.len() == 8192 && found.list("counts").len() == 256, "not 256 of them")?;
             need(found.at("leaves").is_none(), "it is listed as well")?;
             for (n, digest) in digests.chunks(32).enumerate() {
                 let below: Vec<_> =
-                    all.iter().filter(|(key, _)| usize::from(key[0]) == n).cloned().collect();
-                need(digest == sum(&below), format_args!("AUDIT-4: another digest below {n}"))?;
+                    all.iter().filter(|(key, _)| usize::from(key[0]) == n).collect();
+                let added = sum(below.iter().map(|(_, digest)| digest));
+                need(digest == added, format_args!("AUDIT-4: another digest below {n}"))?;
                 let count = Some(&Value::Uint(below.len() as u64));
                 need(
                     found.list("counts").get(n) == count,
@@ -337,7 +263,7 @@ fn order() -> Case {
         |world| async move {
             let ranges =
                 [&[200][..], &[], &[7, 7], &[0]].map(|prefix| range(prefix, random(), false));
-            let found = ask(&world, ranges.to_vec()).await?;
+            let found = compared(world.me(), ranges.to_vec()).await?;
             let numbers: Vec<_> = found.iter().map(|range| range.uint("range")).collect();
             need(numbers == [0, 1, 2, 3].map(Some), format_args!("{numbers:?}"))
         },

@@ -2,13 +2,14 @@
 //!
 //! Spec: SYNC-3, SYNC-6 to SYNC-8, SYNC-15 to SYNC-19, SYNC-21, SYNC-28, PKT-7, PKT-8, PKT-12.
 
-use sha2::{Digest as _, Sha256};
 use zotferry_protocol::refusal::Code;
 
 use super::BAD_FIELD;
+use crate::actor::Actor;
 use crate::case::{Case, Miss, Want, need};
 use crate::content::Content;
 use crate::entry::{Entry, name, vector_of};
+use crate::leaves::key_of;
 use crate::target::shown;
 use crate::wire::{Reply, Value, list, map, read};
 use crate::world::World;
@@ -30,15 +31,15 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// The key of an entry's leaf (AUDIT-1).
-pub(super) fn key_of(kind: &str, id: &str) -> Vec<u8> {
-    Sha256::new_with_prefix(kind).chain_update([0]).chain_update(id).finalize().to_vec()
-}
-
 /// The hub's operations for some keys; none if it knows nothing of them.
 pub(super) async fn entries(world: &World, keys: Vec<Vec<u8>>) -> Result<Vec<Value>, Miss> {
-    let body = world.me().packet("entry-request", [("keys", list(keys))]);
-    match world.me().ask(&body).await? {
+    entries_for(world.me(), keys).await
+}
+
+/// The same for another clone.
+pub(super) async fn entries_for(actor: &Actor, keys: Vec<Vec<u8>>) -> Result<Vec<Value>, Miss> {
+    let body = actor.packet("entry-request", [("keys", list(keys))]);
+    match actor.ask(&body).await? {
         Reply::Refusal { code: 40, .. } => Ok(Vec::new()),
         reply => {
             Want::Packet("clone-sync").check(&reply)?;

@@ -2,13 +2,14 @@
 //!
 //! Spec: ITEM-4, ITEM-6, ITEM-7, ITEM-9, ITEM-10, ITEM-11, ITEM-13, TRANS-2, TRANS-3, PHOTO-3, PHOTO-7, AUDIT-10.
 
-use super::clone_sync::{entries, key_of};
+use super::clone_sync::entries;
 use super::operations::{item, photo};
 use crate::actor::Actor;
 use crate::case::{Case, Miss, need};
 use crate::content::Content;
 use crate::desk::from_base64;
 use crate::entry::{Entry, edit, name, vector_of};
+use crate::leaves::key_of;
 use crate::wire::{Value, list, read};
 use crate::world::World;
 

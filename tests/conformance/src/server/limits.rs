@@ -1,16 +1,61 @@
 //! Lists, texts and numbers beyond what their fields allow, by a sender that is certain.
 //!
-//! Spec: PKT-4, PKT-7, PKT-23, PKT-25, PKT-27, SYNC-3, AUDIT-5, AUDIT-9.
+//! Spec: PKT-4, PKT-7, PKT-23, PKT-25, PKT-27, SYNC-3, SYNC-12, SYNC-13, AUDIT-5, AUDIT-9.
 
 use super::{BAD_FIELD, Odd};
 use crate::actor::Actor;
-use crate::case::{Case, Want};
+use crate::case::{Case, Want, need};
+use crate::content::Content;
 use crate::entry::{Entry, name};
+use crate::keys::random;
 use crate::wire::{Value, list, map};
 
 pub(super) fn cases() -> Vec<Case> {
     let all = lists().into_iter().chain(values()).chain(operations());
-    all.map(Case::from).collect()
+    all.map(Case::from).chain([more_than_any_disk()]).collect()
+}
+
+/// Files of 16 TiB: together 4,000 TiB, which no disk has.
+fn more_than_any_disk() -> Case {
+    Case::server(
+        "limits.more-than-any-disk",
+        "SYNC-13 SYNC-12 SYNC-15 REF-1",
+        "250 files of 16 TiB are announced in one packet, of which nobody has the bytes, and an empty file before and behind them.",
+        "the empty files are `stored`; not all of the large ones are: the others are `refused` with 32 quota-exceeded or 33 no-space",
+        |world| async move {
+            let me = world.me();
+            let large = || {
+                let mut entry = Entry::file(me, &name("16 TiB"), &Content::noise(1));
+                entry.row.set("filesize", 1u64 << 44);
+                entry.data[0].set("size", 1u64 << 44).set("root", random::<32>());
+                entry
+            };
+            let empty = || Entry::file(me, &name("beside 16 TiB"), &Content::of(Vec::new()));
+            let mut entries: Vec<Entry> = (0..250).map(|_| large()).collect();
+            entries.insert(0, empty());
+            entries.push(empty());
+            let told = entries.iter().map(|entry| entry.operation("put")).collect();
+            let reports = world.sync(me, told).await?;
+            let is_stored = |report: &Value| report.text("status") == Some("stored");
+            let gone = entries.iter().zip(&reports).filter(|(_, report)| is_stored(report));
+            let gone: Vec<Value> =
+                gone.map(|(entry, _)| entry.gone(me).operation("remove")).collect();
+            // What was promised is free again, whatever comes of this.
+            world.sync(me, gone).await?;
+            let [first, large @ .., last] = reports.as_slice() else {
+                return Err("no reports".into());
+            };
+            need(is_stored(first) && is_stored(last), "an empty file beside them is not stored")?;
+            let refused: Vec<&Value> = large.iter().filter(|report| !is_stored(report)).collect();
+            need(!refused.is_empty(), "4,000 TiB are stored")?;
+            let full = |report: &&Value| {
+                let code = report.uint("code").unwrap_or(0);
+                report.text("status") == Some("refused") && [32, 33].contains(&code)
+            };
+            let codes: Vec<_> = refused.iter().map(|report| report.uint("code")).collect();
+            need(refused.iter().all(full), format_args!("the codes {codes:?}"))
+        },
+    )
 }
 
 fn content() -> Value {

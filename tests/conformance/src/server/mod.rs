@@ -3,6 +3,7 @@
 //! Owns: the list of these cases, one file for each group. Not here: what a hub does on its own (`client`).
 
 mod audit;
+mod bringing;
 mod chunks;
 mod clone_sync;
 mod envelope;
@@ -17,9 +18,11 @@ mod refusals;
 mod replay;
 mod restore;
 mod resume;
+mod rotation;
 mod signing;
 mod statements;
 mod streaming;
+mod tombstones;
 mod versions;
 
 use zotferry_protocol::refusal::Code;
@@ -29,7 +32,7 @@ use crate::case::{Case, Want};
 use crate::keys::random;
 use crate::wire::Value;
 
-/// All of them.
+/// All of them but the last.
 pub fn cases() -> Vec<Case> {
     [
         envelope::cases(),
@@ -50,9 +53,17 @@ pub fn cases() -> Vec<Case> {
         limits::cases(),
         refusals::cases(),
         audit::cases(),
+        tombstones::cases(),
         restore::cases(),
+        bringing::cases(),
     ]
     .concat()
+}
+
+/// Those that come last: a hub that is wrong here may be left with another key for the test channel, and lets no clone
+/// of ours in any more.
+pub fn last() -> Vec<Case> {
+    rotation::cases()
 }
 
 /// A packet that changes nothing, and that every hub answers.

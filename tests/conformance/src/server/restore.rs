@@ -33,7 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The record of a statement, good but for what a case changes.
-fn record(world: &World, step: &str) -> Value {
+pub(super) fn record(world: &World, step: &str) -> Value {
     let now = now();
     map([
         ("channel", world.shared().channel.as_str().into()),
@@ -45,13 +45,13 @@ fn record(world: &World, step: &str) -> Value {
     ])
 }
 
-fn signed(record: &Value, key: &Key) -> Vec<u8> {
+pub(super) fn signed(record: &Value, key: &Key) -> Vec<u8> {
     let record = record.bytes();
     let sig = key.sign(&[b"zot-file-restore\n", record.as_slice()].concat());
     map([("record", record.into()), ("channel_sig", sig.into())]).bytes()
 }
 
-async fn post(world: &World, statement: Vec<u8>) -> Result<Answer, Miss> {
+pub(super) async fn post(world: &World, statement: Vec<u8>) -> Result<Answer, Miss> {
     let kind = [("content-type", "application/x-zot+msgpack")];
     let answer = world.me().exchange("POST", "/zot/restore", &kind, statement).await?;
     if answer.status == 404 && !answer.body.starts_with(b"31 ") || answer.status == 405 {
@@ -60,18 +60,18 @@ async fn post(world: &World, statement: Vec<u8>) -> Result<Answer, Miss> {
     Ok(answer)
 }
 
-async fn state(world: &World, record: &Value) -> Result<Answer, Miss> {
+pub(super) async fn state(world: &World, record: &Value) -> Result<Answer, Miss> {
     post(world, signed(record, world.channel_key())).await
 }
 
 /// The JSON of an answer of status 200.
-fn said(answer: &Answer) -> Result<Json, Miss> {
+pub(super) fn said(answer: &Answer) -> Result<Json, Miss> {
     need(answer.status == 200, answer.shown())?;
     serde_json::from_slice(&answer.body).map_err(|e| Miss::Failed(format!("no JSON: {e}")))
 }
 
 /// A refusal of a request that is no packet: the status, and the line.
-fn refused(answer: &Answer, code: Code) -> Outcome {
+pub(super) fn refused(answer: &Answer, code: Code) -> Outcome {
     Want::Hint(code).check(&hint(answer))
 }
 
@@ -147,7 +147,7 @@ fn statements() -> Vec<Case> {
 }
 
 /// A file whose bytes are to come from a backup.
-fn from_backup(world: &World, len: usize) -> (Entry, Arc<Content>) {
+pub(super) fn from_backup(world: &World, len: usize) -> (Entry, Arc<Content>) {
     let content = Arc::new(Content::noise(len));
     let mut entry = Entry::file(world.me(), &name("backup"), &content);
     entry.data[0].set("source", "backup");
@@ -155,13 +155,18 @@ fn from_backup(world: &World, len: usize) -> (Entry, Arc<Content>) {
 }
 
 /// Brings entries; what the hub wants of them.
-async fn entries(world: &World, entries: &[&Entry]) -> Result<Json, Miss> {
+pub(super) async fn entries(world: &World, entries: &[&Entry]) -> Result<Json, Miss> {
     let operations = list(entries.iter().map(|entry| entry.operation("put")));
     said(&state(world, &record(world, "entries").with("operations", operations)).await?)
 }
 
 /// A request with the right to bring bytes.
-async fn bytes(world: &World, method: &str, path: &str, body: Vec<u8>) -> Result<Answer, Miss> {
+pub(super) async fn bytes(
+    world: &World,
+    method: &str,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<Answer, Miss> {
     let shown =
         format!("Zot-Restore {}", to_base64(&signed(&record(world, "bytes"), world.channel_key())));
     let headers = [("authorization", shown.as_str())];
@@ -169,7 +174,7 @@ async fn bytes(world: &World, method: &str, path: &str, body: Vec<u8>) -> Result
 }
 
 /// `size`, `present` and `held` of an answer.
-fn standing(answer: &Answer) -> Result<(u64, bool, u64), Miss> {
+pub(super) fn standing(answer: &Answer) -> Result<(u64, bool, u64), Miss> {
     let json = said(answer)?;
     let number = |name: &str| json.get(name).and_then(Json::as_u64);
     let present = json.get("present").and_then(Json::as_bool);
@@ -179,7 +184,7 @@ fn standing(answer: &Answer) -> Result<(u64, bool, u64), Miss> {
     }
 }
 
-async fn begin(world: &World) -> Outcome {
+pub(super) async fn begin(world: &World) -> Outcome {
     let json = said(&state(world, &record(world, "begin")).await?)?;
     need(json.is_object(), "no object")
 }

@@ -236,7 +236,7 @@ fn copy_id(entry: &str, version: &Value) -> String {
 /// Whether an entry is removed as the hub tells of it: its `removed` has seen its content.
 async fn lives(world: &World, entry: &Entry) -> Result<bool, Miss> {
     let found =
-        super::clone_sync::entries(world, vec![super::clone_sync::key_of("attach", entry.hash())])
+        super::clone_sync::entries(world, vec![crate::leaves::key_of("attach", entry.hash())])
             .await?;
     let operation = found.first().ok_or("the entry is not known any more")?;
     Ok(!operation.list("data").is_empty())

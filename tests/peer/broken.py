@@ -243,7 +243,7 @@ def sends_the_items_that_fit(_):
     catalog.in_parts = lambda items, operation: honest(items, operation)[:1]
 
 
-@mutant("secrets.packets")
+@mutant("secrets.private-key")
 def introduces_itself_with_its_private_key(clone):
     honest = clone.calls.ask
     secret = (clone.folder / "channel.pem").read_bytes()

@@ -158,16 +158,16 @@ mod tests {
     fn ranges_are_equal_listed_or_divided() {
         let leaf = |n: u16| (key_of("attach", &n.to_string()), key_of("item", &n.to_string()));
         let few = Leaves((0..128).map(leaf).collect());
-        let own = few.stands(&[]).0.try_into().unwrap();
+        let own = few.stands(&[]).0.try_into().expect("made here");
         let asked = |digest| map([("ranges", list([range(&[], digest, false)]))]);
         let page = few.page(&asked(own));
         assert!(page.at("0.leaves").is_none() && page.uint("0.count") == Some(128));
-        assert_eq!(few.page(&asked([0; 32])).bin("0.leaves").unwrap().len(), 128 * 64);
+        assert_eq!(few.page(&asked([0; 32])).bin("0.leaves").expect("made here").len(), 128 * 64);
         let many = Leaves((0..129).map(leaf).collect());
         let page = many.page(&asked([0; 32]));
-        assert_eq!(page.bin("0.digests").unwrap().len(), 256 * 32);
+        assert_eq!(page.bin("0.digests").expect("made here").len(), 256 * 32);
         let below: Vec<Vec<u8>> =
-            page.bin("0.digests").unwrap().chunks(32).map(<[u8]>::to_vec).collect();
+            page.bin("0.digests").expect("made here").chunks(32).map(<[u8]>::to_vec).collect();
         assert_eq!(Some(sum(&below).as_slice()), page.bin("0.digest"));
         let counts =
             page.list("0.counts").iter().map(|n| if let Value::Uint(n) = n { *n } else { 0 });

@@ -3,7 +3,7 @@
 //! Owns: whose the bytes in storage are. Not here: the bytes (storage), which entry has which content (the catalog).
 //! Invariant: contents are kept once for the whole hub, and a channel gets those that it brought here itself: who names the
 //! root of another one's content gets nothing by that.
-//! Spec: FETCH-28.
+//! Spec: FETCH-28, FETCH-58.
 
 use std::sync::Arc;
 

@@ -60,6 +60,7 @@ fn there_are_cases_of_every_group() {
         "refusals",
         "audit",
         "restore",
+        "tenants",
         "rotation",
         "comparing",
         "pages",

@@ -53,7 +53,7 @@ impl Tenants {
     }
 }
 
-/// FETCH-28: who names the root and size of another channel's content has nothing by that: it is not present, cannot be read,
+/// FETCH-28, FETCH-58: who names the root and size of another channel's content has nothing by that: it is not present, cannot be read,
 /// and is given to nobody, small or large.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_names_a_root_has_nothing_by_it() {
@@ -93,7 +93,7 @@ async fn who_names_a_root_has_nothing_by_it() {
     }
 }
 
-/// FETCH-28, FETCH-54: each channel brings its bytes from its own clones, and one whose clones give nothing holds up no
+/// FETCH-54, FETCH-58: each channel brings its bytes from its own clones, and one whose clones give nothing holds up no
 /// other; what is removed of one is not lost to the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_holds_up_no_other() {

@@ -130,6 +130,17 @@ fn reports() -> Vec<Mutant> {
             |front, _, response| status(front, response, "stored", "duplicate"),
         ),
         mutant(
+            "does not say what is not here",
+            &["tenants.root-of-another", "manifest.not-here", "manifest.unknown"],
+            |front, _, response| {
+                front.edit_answer(response, |body, _| {
+                    if body.text("type") == Some("manifest-page") {
+                        body.remove("refused");
+                    }
+                })
+            },
+        ),
+        mutant(
             "says stored of what it has no room for",
             &["limits.more-than-any-disk"],
             |front, _, response| status(front, response, "refused", "stored"),

@@ -18,7 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The answer to some items.
-async fn ask(world: &World, items: Vec<Value>) -> Result<Value, Miss> {
+pub(super) async fn ask(world: &World, items: Vec<Value>) -> Result<Value, Miss> {
     let reply =
         world.me().ask(&world.me().packet("manifest-request", [("items", list(items))])).await?;
     Want::Packet("manifest-page").check(&reply)?;
@@ -31,7 +31,7 @@ fn pages(item: Value, first: u64, count: u64) -> Value {
 }
 
 /// The refused items: number and code.
-fn refused(body: &Value) -> Vec<(Option<u64>, Option<u64>)> {
+pub(super) fn refused(body: &Value) -> Vec<(Option<u64>, Option<u64>)> {
     body.list("refused").iter().map(|item| (item.uint("item"), item.uint("code"))).collect()
 }
 

@@ -22,6 +22,7 @@ mod rotation;
 mod signing;
 mod statements;
 mod streaming;
+mod tenants;
 mod tombstones;
 mod versions;
 
@@ -63,7 +64,7 @@ pub fn cases() -> Vec<Case> {
 /// Those that come last: a hub that is wrong here may be left with another key for the test channel, and lets no clone
 /// of ours in any more.
 pub fn last() -> Vec<Case> {
-    rotation::cases()
+    [tenants::cases(), rotation::cases()].concat()
 }
 
 /// A packet that changes nothing, and that every hub answers.

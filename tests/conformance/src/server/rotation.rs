@@ -121,7 +121,7 @@ fn shown_by_a_stranger() -> Case {
 }
 
 /// Into the channel that may lose its key.
-async fn spare(world: &World) -> Result<World, Miss> {
+pub(super) async fn spare(world: &World) -> Result<World, Miss> {
     let target = &world.shared().target;
     let Some((guid, key)) = target.spare.clone() else {
         return Err(Miss::Skipped(

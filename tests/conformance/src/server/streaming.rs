@@ -22,7 +22,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The body of a `stream-request` for a content.
-fn right(world: &World, content: &Value) -> Value {
+pub(super) fn right(world: &World, content: &Value) -> Value {
     let mut body = world.me().body("stream-request");
     for name in ["resource", "role", "root"] {
         body.set(name, content.at(name).cloned().unwrap_or(Value::Nil));
@@ -31,7 +31,7 @@ fn right(world: &World, content: &Value) -> Value {
 }
 
 /// GETs a path by the right of a body.
-async fn get(
+pub(super) async fn get(
     world: &World,
     path: &str,
     body: &Value,

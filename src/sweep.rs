@@ -26,6 +26,10 @@ const SOME: u32 = 1000;
 /// AUDIT-15, FETCH-29: how long a tombstone is kept at least, and what went is known, in ms: 30 days.
 pub const REMEMBERED: u64 = 30 * 24 * 3600 * 1000;
 
+/// AUDIT-15: how long a clone that was removed may still be allowed again without bringing back what was removed meanwhile, in
+/// ms: a year.
+const AWAY: u64 = 365 * 24 * 3600 * 1000;
+
 /// Why a sweep ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
@@ -78,10 +82,11 @@ pub async fn sweep(hub: &Arc<Hub>, kept: u64) -> Result<usize, SweepError> {
 pub async fn forget(hub: &Arc<Hub>, kept: u64) -> Result<u64, SweepError> {
     let before = Millis(hub.clock.now().0.saturating_sub(kept).saturating_add(1));
     hub.catalog.forget_gone(before).await?;
+    let away = Millis(hub.clock.now().0.saturating_sub(AWAY));
     let mut gone = 0;
     for channel in hub.catalog.channels().await? {
-        gone += hub.catalog.forget_tombstones(channel.id, hub.site, before).await?;
-        hub.catalog.forget_forgotten(channel.id, hub.site).await?;
+        gone += hub.catalog.forget_tombstones(channel.id, hub.site, before, away).await?;
+        hub.catalog.forget_forgotten(channel.id, hub.site, away).await?;
     }
     if gone > 0 {
         tracing::info!(gone, "tombstones that every clone has were forgotten");

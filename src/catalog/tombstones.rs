@@ -2,8 +2,8 @@
 //!
 //! Owns: which ones every clone is known to have, and the memory of those that went. Not here: when
 //! it is looked (`sweep`), what a removal is (`edit`).
-//! Invariant: a tombstone is kept while any clone of the channel, listed or not, has not been found
-//! equal to this one since the tombstone came.
+//! Invariant: a tombstone is kept while any clone of the channel, listed or not, or removed a while ago and perhaps allowed
+//! again, has not been found equal to this one since the tombstone came.
 //! Spec: AUDIT-15, AUDIT-16.
 
 use std::collections::{HashMap, HashSet};
@@ -14,7 +14,7 @@ use zotferry_protocol::ids::{Digest, Millis, ResourceId};
 use zotferry_protocol::trie::{Kind, key};
 use zotferry_protocol::version::Version;
 
-use super::columns::{Hex, checked, list, parsed};
+use super::columns::{Hex, checked, integer, list, parsed};
 use super::error::CatalogError;
 use super::{Catalog, ChannelNo, SiteNo, trie};
 
@@ -34,17 +34,18 @@ const DEAD: &str = "
 
 impl Catalog {
     /// AUDIT-15: forgets the tombstones of a channel that are older than `before` and that every other
-    /// clone has. Returns how many went.
+    /// clone has, also those that were heard of after `away` and removed. Returns how many went.
     pub async fn forget_tombstones(
         &self,
         channel: ChannelNo,
         here: SiteNo,
         before: Millis,
+        away: Millis,
     ) -> Result<u64, CatalogError> {
         let mut gone = 0;
         loop {
             // A folder goes once nothing lies in it: in the pass after what lay there.
-            match self.forget_once(channel, here, before).await? {
+            match self.forget_once(channel, here, before, away).await? {
                 0 => return Ok(gone),
                 some => gone += some,
             }
@@ -57,11 +58,12 @@ impl Catalog {
         channel: ChannelNo,
         here: SiteNo,
         before: Millis,
+        away: Millis,
     ) -> Result<u64, CatalogError> {
         let (mut gone, mut after) = (0, String::new());
         loop {
             let mut tx = self.begin().await?;
-            let known = known_to_all(&mut tx, channel, here).await?;
+            let known = known_to_all(&mut tx, channel, here, away).await?;
             let rows = sqlx::query(DEAD)
                 .bind(channel)
                 .bind(&after)
@@ -92,9 +94,10 @@ impl Catalog {
         &self,
         channel: ChannelNo,
         here: SiteNo,
+        away: Millis,
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
-        let known = known_to_all(&mut tx, channel, here).await?;
+        let known = known_to_all(&mut tx, channel, here, away).await?;
         let done = sqlx::query("DELETE FROM forgotten WHERE channel = ?1 AND edition <= ?2")
             .bind(channel)
             .bind(known)
@@ -107,19 +110,27 @@ impl Catalog {
     }
 }
 
-/// The edition that every other clone has been found equal to, or a later one; all where there is none.
+/// The edition that every other clone has been found equal to, or a later one; all where there is none. Who was a clone and
+/// was heard of after `away`, by a statement about it or by itself, counts also when it was removed.
 async fn known_to_all(
     connection: &mut SqliteConnection,
     channel: ChannelNo,
     here: SiteNo,
+    away: Millis,
 ) -> Result<i64, CatalogError> {
     let known: Option<i64> = sqlx::query_scalar(
         "SELECT min(coalesce(c.edition, 0)) FROM location l
+         JOIN site s ON s.id = l.site
+         LEFT JOIN notice n ON n.channel = l.channel AND n.site_id = s.site_id
          LEFT JOIN compared c ON c.channel = l.channel AND c.site = l.site
-         WHERE l.channel = ?1 AND l.site <> ?2 AND l.deleted = 0 AND l.is_foreign = 0",
+         WHERE l.channel = ?1 AND l.site <> ?2 AND l.is_foreign = 0
+           AND (l.deleted = 0
+                OR (l.state = 'listed'
+                    AND max(l.serial, coalesce(n.serial, 0), coalesce(s.last_seen, 0)) > ?3))",
     )
     .bind(channel)
     .bind(here)
+    .bind(integer(away.0)?)
     .fetch_one(connection)
     .await?;
     Ok(known.unwrap_or(i64::MAX))

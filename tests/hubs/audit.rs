@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use zotferry::audit::{Account, Mode, compare};
+use zotferry::channels::clones;
 use zotferry::files;
 use zotferry::hub::Hub;
 use zotferry::sweep::forget;
-use zotferry_protocol::ids::Digest;
+use zotferry_protocol::ids::{Digest, Millis};
 use zotferry_protocol::packets::{AuditRange, AuditRequest, EntryRequest, Packet};
 use zotferry_protocol::refusal::Code;
 
@@ -264,4 +265,39 @@ async fn tombstones_go_when_both_are_known_to_have_them() {
     forget(clone.hub(), 0).await.unwrap();
     origin.put_bytes("alice", "a", b"a file now").await;
     clone.shows("alice", "a", b"a file now").await;
+}
+
+/// AUDIT-15: a clone that was removed may be allowed again: what was removed meanwhile stays known for it, and does not come back
+/// with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_allowed_again_brings_nothing_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, clone) = pair(dir.path(), Setup::default(), Setup::default()).await;
+    put_many(&origin, dir.path(), "a", 3).await;
+    clone.has("alice", 3).await;
+    assert!(compared(&origin, &clone, Mode::Look).await.in_sync);
+    let alice = origin.channel("alice").await;
+    let url = clone.hub().config.url.to_string();
+    let place = async || clones::at(origin.hub(), &alice, &url).await.unwrap();
+    clones::remove(origin.hub(), &alice, &place().await).await.unwrap();
+    assert_eq!(files::remove(origin.hub(), &alice, &["a".to_owned()]).await.unwrap(), 4);
+    assert_eq!(forget(origin.hub(), 0).await.unwrap(), 0, "it may come back");
+
+    clones::allow(origin.hub(), &alice, &place().await).await.unwrap();
+    origin.is_clone_of(&clone, "alice").await;
+    compared(&clone, &origin, Mode::Repair).await;
+    for hub in [&origin, &clone] {
+        until("it is removed", async || hub.names("alice").await.is_empty()).await;
+    }
+    assert!(compared(&origin, &clone, Mode::Look).await.in_sync);
+    assert_eq!(forget(origin.hub(), 0).await.unwrap(), 4);
+
+    // One that was not heard of for as long as that is waited for no more.
+    put_many(&origin, dir.path(), "b", 1).await;
+    clones::remove(origin.hub(), &alice, &place().await).await.unwrap();
+    assert_eq!(files::remove(origin.hub(), &alice, &["b".to_owned()]).await.unwrap(), 2);
+    let (catalog, site, now) = (&origin.hub().catalog, origin.hub().site, origin.hub().clock.now());
+    let gone = async |away| catalog.forget_tombstones(alice.id, site, now.plus(9), away).await;
+    assert_eq!(gone(Millis(0)).await.unwrap(), 0);
+    assert_eq!(gone(now.plus(3_600_000)).await.unwrap(), 2);
 }

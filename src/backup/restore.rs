@@ -107,7 +107,7 @@ pub(super) async fn renew(hub: &Arc<Hub>, channel: &Channel) -> Result<Channel, 
     let own = hub.own_place(channel.id).await?;
     let own = own.ok_or_else(|| SaveError::Left(channel.nick.clone()))?;
     // ID-20: what is restored may be older than what this hub has told others under its old name.
-    let _one_at_a_time = hub.statements.lock().await;
+    let _one_at_a_time = hub.statements.in_channel(channel.id).await;
     hub.catalog.set_replica(channel.id, fresh_replica()).await?;
     let channel = hub.catalog.channel(channel.id).await?;
     hub.state_location(&channel, own.primary, false).await?;

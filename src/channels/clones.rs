@@ -73,7 +73,7 @@ pub async fn make_primary(
 
 /// This hub says that it is the primary location, above every claim before.
 async fn claim(hub: &Arc<Hub>, channel: &Channel) -> Result<(), ChannelError> {
-    let _one_at_a_time = hub.statements.lock().await;
+    let _one_at_a_time = hub.statements.in_channel(channel.id).await;
     if !hub.lives_here(channel.id).await? {
         return Err(ChannelError::Left(channel.nick.clone()));
     }
@@ -92,7 +92,7 @@ async fn state(
     removed: bool,
     primary: bool,
 ) -> Result<(), ChannelError> {
-    let _one_at_a_time = hub.statements.lock().await;
+    let _one_at_a_time = hub.statements.in_channel(channel.id).await;
     may_state(hub, channel).await?;
     let before = hub.catalog.locations(channel.id).await?;
     let last = hub.catalog.notice(channel.id, &place.site_id).await?.map_or(0, |row| row.serial);
@@ -134,7 +134,7 @@ pub async fn only_here(hub: &Hub, channel: &Channel) -> Result<OnlyHere, Channel
 /// files stay here.
 pub async fn leave(hub: &Arc<Hub>, channel: &Channel) -> Result<Vec<String>, ChannelError> {
     {
-        let _one_at_a_time = hub.statements.lock().await;
+        let _one_at_a_time = hub.statements.in_channel(channel.id).await;
         hub.state_location(channel, false, true).await?;
         hub.catalog.set_paused(channel.id, true).await?;
         hub.let_go_of(channel.id, hub.site).await?;

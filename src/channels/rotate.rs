@@ -38,7 +38,7 @@ pub async fn rotate_to(
     key: PrivateKey,
     without: &[Location],
 ) -> Result<Channel, ChannelError> {
-    let _one_at_a_time = hub.statements.lock().await;
+    let _one_at_a_time = hub.statements.in_channel(channel.id).await;
     let channel = hub.catalog.channel(channel.id).await?;
     let chain = hub.chain(&channel).await?;
     may_state(hub, &channel).await?;
@@ -172,7 +172,7 @@ pub(super) async fn renew(
         Err(TakeError::Own(error)) => return Err(error.into()),
     }
     {
-        let _one_at_a_time = hub.statements.lock().await;
+        let _one_at_a_time = hub.statements.in_channel(channel.id).await;
         let channel = hub.catalog.channel(channel.id).await?;
         hub.settle_key(&channel, &hub.chain(&channel).await?)?;
         let own = hub.own_place(channel.id).await?;

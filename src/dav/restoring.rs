@@ -4,7 +4,7 @@
 //! Invariant: an upload is looked at only when it is whole; one at a time for a hub.
 //! Spec: BACKUP-32 to BACKUP-34.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ use super::question::{Name, Question};
 use super::visit::Visit;
 use super::{Dav, MAX_QUESTION};
 use crate::backup::{Held, Spool, take_upload};
-use crate::hub::LATER;
+use crate::hub::{Alone, LATER};
 
 /// The folder's name.
 pub(super) const FOLDER: &str = ".restore";
@@ -41,7 +41,7 @@ const NEEDLESS: [&str; 4] = ["README.txt", "files.tsv", "backup.jsonl", "identit
 #[derive(Default)]
 pub(super) struct Restoring {
     /// One file of a channel is taken at a time.
-    channels: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
+    taking: Alone,
     recent: Mutex<VecDeque<Recent>>,
 }
 
@@ -114,7 +114,7 @@ async fn removed(
     spool: Spool,
     name: String,
 ) -> Result<Response<Body>, Failed> {
-    let _one = dav.restoring.turn(visit.channel.id).await;
+    let _one = dav.restoring.taking.in_channel(visit.channel.id).await;
     let there = blocking(move || spool.remove(&name)).await?;
     let status = if there { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND };
     Ok(status.into_response())
@@ -197,7 +197,7 @@ async fn enter(
 ) -> Result<(), Failed> {
     let (dav, visit, name) = (Arc::clone(dav), Arc::clone(visit), name.to_owned());
     let entering = tokio::spawn(async move {
-        let _one = dav.restoring.turn(visit.channel.id).await;
+        let _one = dav.restoring.taking.in_channel(visit.channel.id).await;
         take_upload(visit.hub(), &visit.channel, &name, path).await
     });
     Ok(entering.await??)
@@ -220,15 +220,6 @@ async fn receive(file: std::fs::File, body: Body, room: u64) -> Result<u64, Fail
 }
 
 impl Restoring {
-    /// Waits until no other file of the channel is being taken.
-    async fn turn(&self, channel: i64) -> tokio::sync::OwnedMutexGuard<()> {
-        let own = {
-            let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(channels.entry(channel).or_default())
-        };
-        own.lock_owned().await
-    }
-
     fn remember(&self, channel: i64, name: String, size: u64) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|known| known.at.elapsed() < REMEMBERED && known.name != name);

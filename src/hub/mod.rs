@@ -3,6 +3,7 @@
 //! Owns: opening and closing in the right order. Not here: what is done with packets, files, jobs.
 //! Invariant: a hub that is open holds the folder's lock; it starts only with an intact catalog.
 
+mod alone;
 mod audits;
 mod call;
 mod clock;
@@ -41,6 +42,7 @@ use crate::queue::{Policy, Queue, QueueError};
 use crate::storage::{LocalStorage, Storage, StorageError};
 use crate::transport::{Transport, TransportError};
 
+pub use alone::Alone;
 pub use audits::Audits;
 pub use call::{CallError, Capability, Peer, refused};
 pub use clock::Clock;
@@ -131,7 +133,7 @@ pub struct Hub {
     /// Uploads by WebDAV and of backups that may be underway.
     pub uploads: Turns,
     /// Held while it changes where a channel lives or which key it has.
-    pub statements: tokio::sync::Mutex<()>,
+    pub statements: Alone,
     /// Images that are being made smaller.
     pub decoding: Decoding,
     /// Rings when there may be something to fetch.
@@ -223,7 +225,7 @@ impl Hub {
             paces: Paces::new(&config.limits),
             turns: Turns::new(config.limits.answers, config.limits.answers_per_channel),
             uploads: Turns::new(config.limits.uploads, config.limits.uploads_per_channel),
-            statements: tokio::sync::Mutex::default(),
+            statements: Alone::default(),
             decoding: Decoding::default(),
             work: Notify::new(),
             news: AtomicBool::new(true),

@@ -69,7 +69,7 @@ pub(crate) async fn take(
     said: &Locations,
     bringer: Bringer,
 ) -> Result<(), TakeError> {
-    let _one_at_a_time = hub.statements.lock().await;
+    let _one_at_a_time = hub.statements.in_channel(channel.id).await;
     let before = hub.catalog.locations(channel.id).await?;
     let chain = hub.chain(channel).await?;
     let theirs = KeyChain::new(channel.portable_id.clone(), chain.first().clone());
@@ -83,8 +83,8 @@ pub(crate) async fn take(
         Judged::Ours => (chain, true, false),
     };
     let mut room = Places::of(&before);
-    for record in &said.records {
-        match chain.verify_location(record) {
+    for verified in verified(&chain, &said.records).await? {
+        match verified {
             Ok(verified) => {
                 room.one_more(verified.site_id())?;
                 news |= place(hub, channel, &verified).await?;
@@ -102,6 +102,16 @@ pub(crate) async fn take(
     }
     settle(hub, channel, &chain, &before, news).await?;
     Ok(())
+}
+
+/// What of some records holds. Sixty-four of them with the longest keys take their time, which is no other request's.
+async fn verified(
+    chain: &KeyChain,
+    records: &[SignedLocation],
+) -> Result<Vec<Result<VerifiedLocation, Refusal>>, CallError> {
+    let (chain, records) = (chain.clone(), records.to_vec());
+    let verifying = move || records.iter().map(|record| chain.verify_location(record)).collect();
+    tokio::task::spawn_blocking(verifying).await.map_err(|e| CallError::Local(e.to_string()))
 }
 
 /// ID-43: the places that are known of a channel, each of which is a row and may be a challenge.

@@ -113,6 +113,11 @@ impl Front {
         found
     }
 
+    /// Whether it remembers something.
+    pub(crate) fn remembers(&self, what: &[u8]) -> bool {
+        self.0.memory.lock().unwrap().iter().any(|(known, _)| known == what)
+    }
+
     async fn answer(&self, request: Request) -> Response {
         let mutant = *self.0.mutant.lock().unwrap();
         let Some((ask, said)) = mutant else { return self.pass(request).await };

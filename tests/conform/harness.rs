@@ -14,6 +14,8 @@ use zotferry_conformance::target::Target;
 const CHANNEL: &str = "conform";
 /// The one that a run uses up.
 const SPARE: &str = "spare";
+/// Its quota.
+const QUOTA_MIB: u64 = 64;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_zotferry");
 
@@ -62,12 +64,12 @@ fn start(dir: &Path) -> Child {
     child
 }
 
-/// The first pause after a failure is short: many cases make the hub fail and wait for what it does then.
-fn hurry(folder: &Path) {
+/// Changes a line of a hub's configuration.
+fn configure(folder: &Path, from: &str, to: &str) {
     let path = folder.join("config.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains("backoff_ms = 2000\n"), "{text}");
-    std::fs::write(path, text.replace("backoff_ms = 2000\n", "backoff_ms = 200\n")).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
 }
 
 impl TestHub {
@@ -78,12 +80,16 @@ impl TestHub {
         let path = folder.to_str().unwrap();
         let url = format!("http://{public}");
         zotferry(&["init", path, "--url", &url, "--listen", &listen.to_string()]);
-        hurry(&folder);
-        let process = Mutex::new(start(&folder));
-        for nick in [CHANNEL, SPARE] {
-            zotferry(&["--dir", path, "channel", "new", nick]);
-        }
-        Self(Arc::new(Parts { dir, address: listen, process }))
+        // The first pause after a failure is short: many cases make the hub fail and wait for what it does then.
+        configure(&folder, "backoff_ms = 2000\n", "backoff_ms = 200\n");
+        let hub =
+            Self(Arc::new(Parts { dir, address: listen, process: Mutex::new(start(&folder)) }));
+        zotferry(&["--dir", path, "channel", "new", CHANNEL]);
+        // Channels that are made from here on have a quota.
+        configure(&folder, "quota_mib = 0\n", &format!("quota_mib = {QUOTA_MIB}\n"));
+        hub.restart();
+        zotferry(&["--dir", path, "channel", "new", SPARE]);
+        hub
     }
 
     /// Its folder.
@@ -135,6 +141,7 @@ impl TestHub {
         let spare = Some(spare);
         Target {
             spare,
+            spare_quota: Some(QUOTA_MIB << 20),
             restart: Some(restart),
             ..Target::new(&format!("http://{public}"), &guid, key)
         }

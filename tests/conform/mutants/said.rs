@@ -142,7 +142,7 @@ fn reports() -> Vec<Mutant> {
         ),
         mutant(
             "says stored of what it has no room for",
-            &["limits.more-than-any-disk"],
+            &["limits.more-than-any-disk", "tenants.quota"],
             |front, _, response| status(front, response, "refused", "stored"),
         ),
         mutant(
@@ -207,7 +207,7 @@ fn refusals() -> Vec<Mutant> {
         ),
         mutant(
             "says unknown-resource of what has not arrived",
-            &["chunks.not-here"],
+            &["chunks.not-here", "tenants.chunks-of-another", "tenants.root-of-another"],
             |front, _, response| {
                 Front::edit_frames(code(front, response, 43, 40), |frames| {
                     for frame in frames {

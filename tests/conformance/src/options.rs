@@ -37,6 +37,10 @@ pub struct Options {
     /// A file with the second channel's private key, PEM.
     #[arg(long, value_name = "FILE", requires = "spare_guid")]
     spare_key: Option<PathBuf>,
+    /// The second channel's quota, if it has one: 64 MiB or more, so that a file of half of it has more digests than travel
+    /// with its announcement.
+    #[arg(long, value_name = "MIB", requires = "spare_guid", value_parser = clap::value_parser!(u64).range(64..=1 << 20))]
+    spare_quota: Option<u64>,
     /// Only these cases: ids, groups, beginnings of ids with `*`, or requirements.
     #[arg(long, value_name = "WORD", value_delimiter = ',')]
     only: Vec<String>,
@@ -96,7 +100,8 @@ A Zotferry hub for the test, in three lines:
   zotferry --dir hub channel list --json        prints `id` and `guid`; the key is hub/keys/channel-<id>.pem
 Any other hub needs the same: to run on loopback, or be allowed to contact the addresses that --listen and --host
 name, over plain HTTP; and a channel whose guid and private key you know. `--spare-guid` and `--spare-key` name a second one,
-made in the same way, whose key a run changes: make another for each run.
+made in the same way, whose key a run changes: make another for each run. `--spare-quota` is its quota: of a Zotferry hub
+`limits.quota_mib` in hub/config.toml, as it was when the hub was started and the channel made.
 
 Examples:
   zotferry conform http://127.0.0.1:9000 --guid GUID --key hub/keys/channel-ID.pem --html report.html
@@ -181,6 +186,7 @@ impl Options {
         let key = key_in(path)?;
         Ok(Target {
             spare,
+            spare_quota: self.spare_quota.map(|mib| mib << 20),
             listen: self.listen,
             host: self.host.clone(),
             patience: Duration::from_secs(self.patience),

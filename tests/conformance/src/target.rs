@@ -37,6 +37,8 @@ pub struct Target {
     pub key: Key,
     /// Guid and private key of a second channel, which a run uses up; without it, cases that need that are skipped.
     pub spare: Option<(String, Key)>,
+    /// The second channel's quota in bytes, if it has one; without it, the case that needs it is skipped.
+    pub spare_quota: Option<u64>,
     /// Where our own hubs listen.
     pub listen: IpAddr,
     /// How the hub under test reaches that address; by default the address itself.
@@ -77,6 +79,7 @@ impl Target {
             guid: guid.to_owned(),
             key,
             spare: None,
+            spare_quota: None,
             listen: IpAddr::from([127, 0, 0, 1]),
             host: None,
             patience: Duration::from_secs(30),

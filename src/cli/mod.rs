@@ -114,7 +114,7 @@ Exit codes:
   1  failed
   2  the command line is wrong
   3  no hub runs on the folder, or it cannot be reached
-  4  no such channel, file or folder, or a file that has not arrived yet
+  4  no such channel, clone, file or folder, or a file that has not arrived yet
   5  wrong passphrase, or a damaged identity file
   6  partly done: some files were skipped
   7  a hub stopped because a write to its disk failed

@@ -88,6 +88,15 @@ impl From<SaveError> for Failure {
     }
 }
 
+impl From<ChannelError> for Failure {
+    fn from(error: ChannelError) -> Self {
+        match error {
+            ChannelError::NoClone(_) => Self::not_found(error.to_string()),
+            error => Self::failed(error),
+        }
+    }
+}
+
 macro_rules! failed {
     ($($error:ty),*) => { $(
         impl From<$error> for Failure {
@@ -103,7 +112,6 @@ failed!(
     AdoptError,
     ItemError,
     CatalogError,
-    ChannelError,
     PutError,
     HubError,
     StoredError,

@@ -141,7 +141,7 @@ fn a_channel_leaves_a_hub() {
     let home = Home::new();
     home.init("hub");
     home.run(0, &["--dir", "hub", "channel", "new", "alice"]);
-    let unknown = home.run(1, &["--dir", "hub", "clone", "remove", "alice", "https://x.example"]);
+    let unknown = home.run(4, &["--dir", "hub", "clone", "remove", "alice", "https://x.example"]);
     assert!(unknown.err.contains("no clone at https://x.example"), "{}", unknown.err);
     let list = home.run(0, &["--dir", "hub", "clone", "ls", "alice"]);
     assert!(list.out.contains("this hub, primary"), "{}", list.out);

@@ -215,6 +215,6 @@ impl Options {
 /// The private key in a file.
 fn key_in(path: &Path) -> Result<Key, String> {
     let named = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-    let pem = std::fs::read_to_string(path).map_err(|e| named(&e))?;
-    Key::from_pem(&pem).map_err(|e| named(&e))
+    let bytes = std::fs::read(path).map_err(|e| named(&e))?;
+    Key::from_pem(&String::from_utf8_lossy(&bytes)).map_err(|e| named(&e))
 }

@@ -14,6 +14,10 @@ th { white-space: nowrap; } td.text { width: 55%; } code { font-size: 13px; }
 .held { background: #d7f0d7; } .failed { background: #f6c9c9; } .noted, .known, .mended { background: #fbe9b7; }
 .skipped, .unseen { background: #e8e8e8; } .why { color: #8a1f1f; margin: .2rem 0 0; }
 details { margin: .1rem 0; } summary { cursor: pointer; } .sums span { margin-right: .6rem; }
+@media (max-width: 50rem) {
+  table, tbody, tr { display: block; } tr { border-bottom: 1px solid #ddd; padding: .4rem 0; }
+  th, td { display: inline-block; border: 0; padding: .1rem .3rem; } td.text, td:last-child { display: block; width: auto; }
+}
 ";
 
 /// The page.
@@ -59,7 +63,7 @@ fn row(standing: &Standing<'_>) -> String {
         id = requirement.id,
         word = word(standing.word()),
         role = requirement.role,
-        text = escaped(requirement.text),
+        text = marked(requirement.text),
     )
 }
 
@@ -73,7 +77,32 @@ fn case(result: &Ended) -> String {
         "<details><summary>{} <code>{}</code></summary>{}<br>Expected: {}.{detail}</details>",
         word(result.verdict.word()),
         escaped(&case.id),
-        escaped(&case.sentence),
-        escaped(&case.expectation),
+        marked(&case.sentence),
+        marked(&case.expectation),
     )
+}
+
+/// Text with what stands between backticks as code.
+fn marked(text: &str) -> String {
+    let escaped = escaped(text);
+    let parts = escaped.split('`').enumerate();
+    let part = |(n, part): (usize, &str)| match n % 2 {
+        0 => part.to_owned(),
+        _ => format!("<code>{part}</code>"),
+    };
+    parts.map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of fields and codes are set as such, and nothing that stands between backticks is markup.
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        let text = "refused with `bad-field` <b> unless `<v>` is 1";
+        let page =
+            "refused with <code>bad-field</code> &lt;b&gt; unless <code>&lt;v&gt;</code> is 1";
+        assert_eq!(marked(text), page);
+    }
 }

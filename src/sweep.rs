@@ -5,7 +5,7 @@
 //! in hand (the receiver lets those go itself).
 //! Invariant: bytes are removed only while nothing is being stored, so that content which is put
 //! again at that moment is either found whole or stored anew.
-//! Spec: FETCH-29, FETCH-47, SYNC-34, AUDIT-15.
+//! Spec: FETCH-29, FETCH-47, SYNC-34, AUDIT-15, AUDIT-19.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const SOME: u32 = 1000;
 /// AUDIT-15, FETCH-29: how long a tombstone is kept at least, and what went is known, in ms: 30 days.
 pub const REMEMBERED: u64 = 30 * 24 * 3600 * 1000;
 
-/// AUDIT-15: how long a clone that was removed may still be allowed again without bringing back what was removed meanwhile, in
+/// AUDIT-19: how long a clone that was removed may still be allowed again without bringing back what was removed meanwhile, in
 /// ms: a year.
 const AWAY: u64 = 365 * 24 * 3600 * 1000;
 

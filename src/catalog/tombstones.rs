@@ -4,7 +4,7 @@
 //! it is looked (`sweep`), what a removal is (`edit`).
 //! Invariant: a tombstone is kept while any clone of the channel, listed or not, or removed a while ago and perhaps allowed
 //! again, has not been found equal to this one since the tombstone came.
-//! Spec: AUDIT-15, AUDIT-16.
+//! Spec: AUDIT-15, AUDIT-16, AUDIT-19.
 
 use std::collections::{HashMap, HashSet};
 

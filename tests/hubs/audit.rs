@@ -267,7 +267,7 @@ async fn tombstones_go_when_both_are_known_to_have_them() {
     clone.shows("alice", "a", b"a file now").await;
 }
 
-/// AUDIT-15: a clone that was removed may be allowed again: what was removed meanwhile stays known for it, and does not come back
+/// AUDIT-19: a clone that was removed may be allowed again: what was removed meanwhile stays known for it, and does not come back
 /// with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_allowed_again_brings_nothing_back() {

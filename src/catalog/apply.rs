@@ -17,7 +17,7 @@ use super::channels::{self, Channel, channel_in};
 use super::columns::{Hex, list, parsed};
 use super::data::{self, DataState, NewData, Origin, Source};
 use super::error::CatalogError;
-use super::{Catalog, ChannelNo, SiteNo, WantedNo, arrived, edit, replay, trie};
+use super::{Catalog, ChannelNo, SiteNo, WantedNo, arrived, bounds, edit, replay};
 
 /// A content that a clone announced.
 #[derive(Debug, Clone)]
@@ -104,7 +104,7 @@ impl Apply<'_> {
 
     /// Entries and items of a channel, removed ones too.
     pub async fn entries(&mut self, channel: ChannelNo) -> Result<u64, CatalogError> {
-        Ok(trie::stored(&mut self.tx, channel, trie::ALL).await?.0.count)
+        bounds::entries(&mut self.tx, channel).await
     }
 
     /// The channel's next operation number.
@@ -148,7 +148,7 @@ impl Apply<'_> {
     }
 
     /// SYNC-12: wants contents, reserves their room, and supersedes what they replace. Answers in
-    /// the order of the list. Whether there is room the caller has seen before ([`Channel::room`]).
+    /// the order of the list. Whether there is room the caller has seen before ([`Apply::room`]).
     pub async fn want(
         &mut self,
         channel: ChannelNo,

@@ -21,6 +21,7 @@
 //! | `attach.rs`, `tree.rs`, `listing.rs` | entries as rows; as a tree of names; as a folder is told |
 //! | `data.rs`, `wanted.rs`, `arrived.rs`, `serve.rs` | contents: rows, what to fetch, what came or was given up, what may be served |
 //! | `sources.rs` | whom to ask for what is wanted |
+//! | `bounds.rs` | what a channel may hold, and whether a change kept to it |
 //! | `put.rs`, `filing.rs` | local puts, many to a transaction |
 //! | `edit/` | other local edits: make, move, copy, remove, describe; entries brought from other hub software |
 //! | `places.rs` | what is derived: where folders lie, which removed ones come back |
@@ -39,6 +40,7 @@
 mod apply;
 mod arrived;
 mod attach;
+mod bounds;
 mod channels;
 mod columns;
 mod compared;
@@ -134,6 +136,8 @@ pub struct Catalog {
     instance: [u8; 16],
     last_stop: LastStop,
     failed: AtomicBool,
+    /// Entries and items that one channel may have.
+    most_entries: u64,
 }
 
 impl Catalog {

@@ -52,7 +52,8 @@ impl Catalog {
         let readers = pool(reading.clone(), READERS).await?;
         let owner = pool(reading, 1).await?;
         let instance = hub::instance(&mut *writer.acquire().await?).await?;
-        Ok(Self { writer, readers, owner, instance, last_stop, failed: AtomicBool::new(false) })
+        let (failed, most_entries) = (AtomicBool::new(false), u64::MAX);
+        Ok(Self { writer, readers, owner, instance, last_stop, failed, most_entries })
     }
 }
 

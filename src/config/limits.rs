@@ -41,7 +41,7 @@ pub struct Limits {
     pub uploads: u32,
     /// Of them, those into one channel.
     pub uploads_per_channel: u32,
-    /// Entries and items of one channel that others may bring.
+    /// Entries and items of one channel, removed ones among them.
     pub entries: u64,
     /// Packets of one clone whose ids and answers are remembered.
     pub remembered: u32,

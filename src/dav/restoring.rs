@@ -1,7 +1,8 @@
 //! `/dav/<channel>/.restore/`: a backup that any program uploads, file by file.
 //!
 //! Owns: the methods, names, what is said of files that wait. Not here: what becomes of them (`backup`).
-//! Invariant: an upload is looked at only when it is whole; one at a time for a hub.
+//! Invariant: an upload is looked at only when it is whole; of one channel one at a time. What waits is never more
+//! than the channel's quota leaves.
 //! Spec: BACKUP-32 to BACKUP-34.
 
 use std::collections::VecDeque;
@@ -20,8 +21,9 @@ use super::multistatus::{self, Said};
 use super::question::{Name, Question};
 use super::visit::Visit;
 use super::{Dav, MAX_QUESTION};
-use crate::backup::{Held, Spool, take_upload};
-use crate::hub::{Alone, LATER};
+use crate::backup::{Held, PER_FILE, Spool, Waiting, take_upload};
+use crate::catalog::ChannelNo;
+use crate::hub::{Alone, LATER, Turn};
 
 /// The folder's name.
 pub(super) const FOLDER: &str = ".restore";
@@ -34,6 +36,8 @@ const OURS: &str = "urn:zotferry:restore";
 const REMEMBERED: Duration = Duration::from_secs(120);
 /// And how many of them.
 const RECENT: usize = 4096;
+/// Bytes of a name.
+const MAX_NAME: usize = 1024;
 /// Parts of a backup that nothing here needs; the identity must not lie about.
 const NEEDLESS: [&str; 4] = ["README.txt", "files.tsv", "backup.jsonl", "identity"];
 
@@ -43,6 +47,7 @@ pub(super) struct Restoring {
     /// One file of a channel is taken at a time.
     taking: Alone,
     recent: Mutex<VecDeque<Recent>>,
+    waiting: Waiting,
 }
 
 struct Recent {
@@ -75,12 +80,15 @@ pub(super) async fn answer(
     if name.split('/').any(|part| part == "." || part == "..") {
         return StatusCode::BAD_REQUEST.into_response();
     }
+    if name.len() > MAX_NAME {
+        return StatusCode::URI_TOO_LONG.into_response();
+    }
     let spool = Spool::of(visit.hub(), &visit.channel);
     let done = match parts.method.as_str() {
         "OPTIONS" => Ok(([("dav", "1"), ("allow", METHODS)], ()).into_response()),
         "PROPFIND" => propfind(dav, visit, spool, name, &parts.headers, body).await,
         "MKCOL" if name.is_empty() => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
-        "MKCOL" => made(spool, name).await,
+        "MKCOL" => made(dav, visit, spool, name).await,
         "PUT" if name.is_empty() => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
         "PUT" => put(dav, visit, spool, name, &parts.headers, body).await,
         "GET" | "HEAD" => get(spool, name).await,
@@ -102,7 +110,17 @@ async fn blocking<T: Send + 'static>(
     Ok(tokio::task::spawn_blocking(work).await??)
 }
 
-async fn made(spool: Spool, name: String) -> Result<Response<Body>, Failed> {
+async fn made(
+    dav: &Dav,
+    visit: &Visit,
+    spool: Spool,
+    name: String,
+) -> Result<Response<Body>, Failed> {
+    let looking = spool.clone();
+    let full = blocking(move || looking.is_full_of_folders()).await?;
+    if full || !Room::of(dav, visit, &spool).await?.take(PER_FILE).await? {
+        return Ok(StatusCode::INSUFFICIENT_STORAGE.into_response());
+    }
     let new = blocking(move || spool.make_folder(&name)).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::METHOD_NOT_ALLOWED };
     Ok(status.into_response())
@@ -158,21 +176,21 @@ async fn put(
 ) -> Result<Response<Body>, Failed> {
     let last = name.rsplit('/').next().unwrap_or_default();
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    let room = visit.quota().await.map_or(0, |(used, total)| total.saturating_sub(used));
-    if declared.is_some_and(|size: u64| size > room) {
+    let mut room = Room::of(dav, visit, &spool).await?;
+    if !room.take(2 * PER_FILE).await? || !room.holds(declared.unwrap_or(0)).await? {
         return Ok(StatusCode::INSUFFICIENT_STORAGE.into_response());
     }
-    let Ok(_place) = visit.hub().uploads.take(visit.channel.id).await else {
+    let Ok(place) = visit.hub().uploads.take(visit.channel.id).await else {
         let later = [(header::RETRY_AFTER, LATER.to_string())];
         return Ok((StatusCode::SERVICE_UNAVAILABLE, later).into_response());
     };
     let beginning = spool.clone();
     let (file, path) = blocking(move || beginning.begin()).await?;
-    let size = match receive(file, body, room).await {
-        Ok(size) if declared.is_none_or(|declared| declared == size) => size,
+    let size = match receive(file, body, &mut room).await {
+        Ok(Some(size)) if declared.is_none_or(|declared| declared == size) => size,
         cut => {
             blocking(move || std::fs::remove_file(path)).await?;
-            let full = cut.is_ok_and(|size| size > room);
+            let full = matches!(cut, Ok(None));
             let status =
                 if full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::BAD_REQUEST };
             return Ok(status.into_response());
@@ -182,7 +200,7 @@ async fn put(
     if needless || name.split('/').any(|part| part == "index") {
         blocking(move || std::fs::remove_file(path)).await?;
     } else {
-        enter(dav, visit, &name, path).await?;
+        enter(dav, visit, &name, path, place).await?;
     }
     dav.restoring.remember(visit.channel.id, name, size);
     Ok(StatusCode::CREATED.into_response())
@@ -194,29 +212,76 @@ async fn enter(
     visit: &Arc<Visit>,
     name: &str,
     path: PathBuf,
+    place: Turn,
 ) -> Result<(), Failed> {
     let (dav, visit, name) = (Arc::clone(dav), Arc::clone(visit), name.to_owned());
     let entering = tokio::spawn(async move {
+        // Those who wait here are as many as have a place.
+        let _place = place;
         let _one = dav.restoring.taking.in_channel(visit.channel.id).await;
         take_upload(visit.hub(), &visit.channel, &name, path).await
     });
     Ok(entering.await??)
 }
 
-/// The body into a file; how many bytes came, one too many if there is no room.
-async fn receive(file: std::fs::File, body: Body, room: u64) -> Result<u64, Failed> {
+/// The body into a file; how many bytes came, none if there is no room for them.
+async fn receive(
+    file: std::fs::File,
+    body: Body,
+    room: &mut Room<'_>,
+) -> Result<Option<u64>, Failed> {
     let (mut file, mut size) = (Some(file), 0);
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
         size += piece.len() as u64;
-        if size > room {
-            return Ok(size);
+        if !room.holds(size).await? {
+            return Ok(None);
         }
         let mut writing = file.take().ok_or("the file is gone")?;
         file = Some(blocking(move || writing.write_all(&piece).map(|()| writing)).await?);
     }
-    Ok(size)
+    Ok(Some(size))
+}
+
+/// What one request may still add to what waits.
+struct Room<'a> {
+    waiting: &'a Waiting,
+    spool: Spool,
+    channel: ChannelNo,
+    /// What the quota leaves for all that waits; none where there is no quota.
+    quota: Option<u64>,
+    free: u64,
+    /// Bytes of the body that have room.
+    held: u64,
+}
+
+impl<'a> Room<'a> {
+    async fn of(dav: &'a Dav, visit: &Visit, spool: &Spool) -> Result<Self, Failed> {
+        let quota = match visit.channel.quota {
+            Some(_) => Some(visit.room(0).await?),
+            None => None,
+        };
+        let (waiting, channel, free) =
+            (&dav.restoring.waiting, visit.channel.id, visit.free_space().await?);
+        Ok(Self { waiting, spool: spool.clone(), channel, quota, free, held: 0 })
+    }
+
+    /// Takes room for some bytes, if there is any.
+    async fn take(&self, bytes: u64) -> Result<bool, Failed> {
+        let Some(quota) = self.quota else { return Ok(true) };
+        Ok(self.waiting.take(&self.spool, self.channel, bytes, quota).await?)
+    }
+
+    /// Sees to it that a body of `size` bytes has room.
+    async fn holds(&mut self, size: u64) -> Result<bool, Failed> {
+        let more = size.saturating_sub(self.held);
+        if size > self.free || more > 0 && !self.take(more).await? {
+            return Ok(false);
+        }
+        self.held = self.held.max(size);
+        Ok(true)
+    }
 }
 
 impl Restoring {

@@ -92,18 +92,9 @@ pub(super) async fn begin(
 }
 
 /// Bytes that may come: what quota and disk leave.
-async fn room(visit: &Arc<Visit>, replaced: Option<&Attach>) -> FsResult<u64> {
-    let hub = visit.hub();
-    let storage = Arc::clone(&hub.storage);
-    let free = tokio::task::spawn_blocking(move || storage.free_space()).await;
-    let free = free.map_err(|e| visit.failed(&e))?.map_err(|e| visit.failed(&e))?;
-    let free = free.saturating_sub(hub.config.limits.min_free_mib << 20);
-    let channel = &visit.channel;
-    let quota = channel.quota.map_or(u64::MAX, |quota| {
-        let freed = replaced.map_or(0, |entry| entry.filesize);
-        (quota + freed).saturating_sub(channel.used + channel.reserved)
-    });
-    Ok(free.min(quota))
+async fn room(visit: &Visit, replaced: Option<&Attach>) -> FsResult<u64> {
+    let free = visit.free_space().await?;
+    Ok(free.min(visit.room(replaced.map_or(0, |entry| entry.filesize)).await?))
 }
 
 impl Upload {

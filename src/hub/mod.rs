@@ -198,7 +198,8 @@ impl Hub {
         let config = Config::load(folder.path())?;
         let site_key = Arc::new(PrivateKey::load(&folder.site_key())?);
         let site_id = site_id(&config.url, site_key.public());
-        let catalog = Catalog::open(&folder.catalog()).await?;
+        let mut catalog = Catalog::open(&folder.catalog()).await?;
+        catalog.keep_at_most(config.limits.entries);
         let storage = match parts.storage {
             Some(storage) => storage,
             None => Arc::new(LocalStorage::open(&folder.path().join("storage"))?),

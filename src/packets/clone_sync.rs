@@ -120,7 +120,8 @@ async fn operations(
     let mut merge = Merge::new(known, channel.hlc);
     let entries = apply.entries(channel.id).await.map_err(|e| unavailable(&e))?;
     let entries = hub.config.limits.entries.saturating_sub(entries);
-    let mut room = Room { quota: channel.room(), disk: free, entries };
+    let quota = apply.room(&channel).await.map_err(|e| unavailable(&e))?;
+    let mut room = Room { quota, disk: free, entries };
     let taken = operations.iter().map(|op| report(op, merge.take(op, &mut room)));
     let mut reports: Vec<OpReport> = taken.collect();
     if !merge.wants.is_empty() {

@@ -17,7 +17,7 @@ use super::channels::{self, Channel, channel_in};
 use super::columns::{Hex, list, parsed};
 use super::data::{self, DataState, NewData, Origin, Source};
 use super::error::CatalogError;
-use super::{Catalog, ChannelNo, SiteNo, WantedNo, arrived, bounds, edit, replay};
+use super::{Catalog, ChannelNo, SiteNo, WantedNo, arrived, edit, replay};
 
 /// A content that a clone announced.
 #[derive(Debug, Clone)]
@@ -102,11 +102,6 @@ impl Apply<'_> {
         edit::write_rows(&mut self.tx, channel, rows, before, now).await
     }
 
-    /// Entries and items of a channel, removed ones too.
-    pub async fn entries(&mut self, channel: ChannelNo) -> Result<u64, CatalogError> {
-        bounds::entries(&mut self.tx, channel).await
-    }
-
     /// The channel's next operation number.
     pub async fn next_seq(&mut self, channel: ChannelNo) -> Result<u64, CatalogError> {
         let seq: i64 =
@@ -141,6 +136,10 @@ impl Apply<'_> {
     pub async fn commit(mut self) -> Result<(), CatalogError> {
         self.end_of_news().await?;
         self.catalog.commit(self.tx).await
+    }
+
+    pub(super) fn catalog(&self) -> &Catalog {
+        self.catalog
     }
 
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {

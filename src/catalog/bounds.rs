@@ -1,9 +1,9 @@
-//! What a channel may hold: bytes by its quota, entries and items by the hub's limit.
+//! What a channel may hold: bytes by its quota, entries, items and their texts by the hub's limits.
 //!
 //! Owns: the rules, and whether a change kept to them. Not here: the tallies (triggers keep them), disks.
 //! Invariant: a change that ends with too much is undone as a whole; one that adds nothing is not refused,
 //! however much there is: removing always works.
-//! Spec: SYNC-12, SYNC-46, FETCH-47, FETCH-48.
+//! Spec: SYNC-12, SYNC-46, SYNC-47, FETCH-47, FETCH-48.
 //!
 //! The quota is for what entries have now and await. What was replaced or removed is kept for clones that still ask, and has
 //! room of its own: with it a channel has at most twice its quota. Beyond half a quota the oldest goes early.
@@ -17,11 +17,28 @@ use super::data::{Data, data};
 use super::error::CatalogError;
 use super::{Catalog, ChannelNo, trie};
 
+/// Bytes of an entry's or an item's texts that are nobody's concern; what is beyond counts.
+pub const FREE_TEXT: usize = 1024;
+
+/// What the hub keeps of one channel at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Most {
+    /// Entries and items, removed ones among them.
+    pub entries: u64,
+    /// Bytes of their texts beyond [`FREE_TEXT`] each, and of dead properties.
+    pub text: u64,
+}
+
+impl Most {
+    pub(super) const BOUNDLESS: Self = Self { entries: u64::MAX, text: u64::MAX };
+}
+
 /// How a channel stood before a change, to see what the change added.
 pub(super) struct Bounds {
     before: Channel,
     entries: u64,
-    most_entries: u64,
+    text: u64,
+    most: Most,
 }
 
 impl Bounds {
@@ -31,15 +48,19 @@ impl Bounds {
         tx: &mut SqliteConnection,
         before: &Channel,
     ) -> Result<Self, CatalogError> {
-        let entries = entries(tx, before.id).await?;
-        Ok(Self { before: before.clone(), entries, most_entries: catalog.most_entries })
+        let (entries, text) = (entries(tx, before.id).await?, text(tx, before.id).await?);
+        Ok(Self { before: before.clone(), entries, text, most: catalog.most })
     }
 
     /// Looks when all is written: what a change frees counts as well.
     pub(super) async fn keep(&self, tx: &mut SqliteConnection) -> Result<(), CatalogError> {
         let now = entries(tx, self.before.id).await?;
-        if now > self.most_entries && now > self.entries {
-            return Err(CatalogError::TooManyEntries(self.most_entries));
+        if now > self.most.entries && now > self.entries {
+            return Err(CatalogError::TooManyEntries(self.most.entries));
+        }
+        let now = text(tx, self.before.id).await?;
+        if now > self.most.text && now > self.text {
+            return Err(CatalogError::TooMuchText(self.most.text));
         }
         let Some(quota) = self.before.quota else { return Ok(()) };
         let after = channel_in(tx, self.before.id).await?;
@@ -59,11 +80,21 @@ impl Bounds {
 }
 
 /// Entries and items of a channel, removed ones too.
-pub(super) async fn entries(
+async fn entries(
     connection: &mut SqliteConnection,
     channel: ChannelNo,
 ) -> Result<u64, CatalogError> {
     Ok(trie::stored(connection, channel, trie::ALL).await?.0.count)
+}
+
+/// Bytes of a channel's texts that count.
+async fn text(connection: &mut SqliteConnection, channel: ChannelNo) -> Result<u64, CatalogError> {
+    let bytes: Option<i64> =
+        sqlx::query_scalar("SELECT bytes FROM channel_text WHERE channel = ?1")
+            .bind(channel)
+            .fetch_optional(connection)
+            .await?;
+    u64::try_from(bytes.unwrap_or(0)).map_err(|_| CatalogError::Corrupt("a negative sum".into()))
 }
 
 /// Bytes here that a channel's entries had, and none of them has now. Each is stored once.
@@ -98,9 +129,9 @@ async fn room(
 }
 
 impl Catalog {
-    /// From now on no channel gets more entries and items than so many.
-    pub fn keep_at_most(&mut self, entries: u64) {
-        self.most_entries = entries;
+    /// From now on no channel gets more than this.
+    pub fn keep_at_most(&mut self, most: Most) {
+        self.most = most;
     }
 
     /// Bytes that may still be put into a channel, where content of `freed` bytes is replaced.
@@ -142,8 +173,20 @@ impl Catalog {
 }
 
 impl Apply<'_> {
-    /// SYNC-12, FETCH-48: bytes that may still be announced.
+    /// SYNC-12, SYNC-47: bytes that may still be announced.
     pub async fn room(&mut self, channel: &Channel) -> Result<u64, CatalogError> {
         room(self.connection(), channel, 0).await
+    }
+
+    /// SYNC-46: entries and items that there may be more.
+    pub async fn entries_left(&mut self, channel: ChannelNo) -> Result<u64, CatalogError> {
+        let most = self.catalog().most.entries;
+        Ok(most.saturating_sub(entries(self.connection(), channel).await?))
+    }
+
+    /// SYNC-46: whether the texts of a channel take all that they may.
+    pub async fn is_full_of_text(&mut self, channel: ChannelNo) -> Result<bool, CatalogError> {
+        let most = self.catalog().most.text;
+        Ok(text(self.connection(), channel).await? >= most)
     }
 }

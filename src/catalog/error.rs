@@ -128,6 +128,9 @@ pub enum CatalogError {
     /// The channel has as many entries and items as it may.
     #[error("a channel may have {0} entries and items on this hub, removed ones among them")]
     TooManyEntries(u64),
+    /// Titles, tags, access lists, items and dead properties take as much as they may.
+    #[error("titles, tags, posts and properties of a channel may take {0} bytes on this hub")]
+    TooMuchText(u64),
     /// A stored version was not understood by the caller.
     #[error("a stored version cannot be read: {0}")]
     Version(String),
@@ -159,7 +162,13 @@ impl From<sqlx::Error> for CatalogError {
 impl CatalogError {
     /// Whether the channel may not hold more.
     pub fn is_over_bounds(&self) -> bool {
-        matches!(self, Self::OverQuota { .. } | Self::OverKept { .. } | Self::TooManyEntries(_))
+        matches!(
+            self,
+            Self::OverQuota { .. }
+                | Self::OverKept { .. }
+                | Self::TooManyEntries(_)
+                | Self::TooMuchText(_)
+        )
     }
 
     /// Whether a write may have reached the disk in part (SQLITE_IOERR), so that no later write can be relied on.

@@ -89,6 +89,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use apply::{Apply, Want, Wanted};
 pub use attach::Attach;
+pub use bounds::{FREE_TEXT, Most};
 pub use channels::{Channel, NewChannel};
 pub use columns::VersionBytes;
 pub use compared::{Compared, Comparison};
@@ -136,8 +137,7 @@ pub struct Catalog {
     instance: [u8; 16],
     last_stop: LastStop,
     failed: AtomicBool,
-    /// Entries and items that one channel may have.
-    most_entries: u64,
+    most: Most,
 }
 
 impl Catalog {

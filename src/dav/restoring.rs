@@ -1,13 +1,12 @@
 //! `/dav/<channel>/.restore/`: a backup that any program uploads, file by file.
 //!
-//! Owns: the methods, names, what is said of files that wait. Not here: what becomes of them (`backup`).
+//! Owns: the methods, names, what is said of files that wait. Not here: files that come (`arrival`), what becomes of
+//! them (`backup`).
 //! Invariant: an upload is looked at only when it is whole; of one channel one at a time. What waits is never more
 //! than the channel's quota leaves.
 //! Spec: BACKUP-32 to BACKUP-34.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,15 +14,14 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 
 use super::multistatus::{self, Said};
 use super::question::{Name, Question};
 use super::visit::Visit;
-use super::{Dav, MAX_QUESTION};
-use crate::backup::{Held, PER_FILE, Spool, Waiting, take_upload};
-use crate::catalog::ChannelNo;
-use crate::hub::{Alone, LATER, Turn};
+use super::{Dav, MAX_QUESTION, arrival};
+use crate::backup::{Held, PER_FILE, Spool, Waiting};
+use crate::hub::Alone;
 
 /// The folder's name.
 pub(super) const FOLDER: &str = ".restore";
@@ -38,16 +36,13 @@ const REMEMBERED: Duration = Duration::from_secs(120);
 const RECENT: usize = 4096;
 /// Bytes of a name.
 const MAX_NAME: usize = 1024;
-/// Parts of a backup that nothing here needs; the identity must not lie about.
-const NEEDLESS: [&str; 4] = ["README.txt", "files.tsv", "backup.jsonl", "identity"];
-
 /// What the requests share.
 #[derive(Default)]
 pub(super) struct Restoring {
     /// One file of a channel is taken at a time.
-    taking: Alone,
+    pub(super) taking: Alone,
     recent: Mutex<VecDeque<Recent>>,
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
 }
 
 struct Recent {
@@ -90,7 +85,7 @@ pub(super) async fn answer(
         "MKCOL" if name.is_empty() => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
         "MKCOL" => made(dav, visit, spool, name).await,
         "PUT" if name.is_empty() => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
-        "PUT" => put(dav, visit, spool, name, &parts.headers, body).await,
+        "PUT" => arrival::put(dav, visit, spool, name, &parts.headers, body).await,
         "GET" | "HEAD" => get(spool, name).await,
         "DELETE" => removed(dav, visit, spool, name).await,
         _ => Ok((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, METHODS)]).into_response()),
@@ -102,9 +97,9 @@ pub(super) async fn answer(
     })
 }
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Failed> {
     Ok(tokio::task::spawn_blocking(work).await??)
@@ -118,7 +113,7 @@ async fn made(
 ) -> Result<Response<Body>, Failed> {
     let looking = spool.clone();
     let full = blocking(move || looking.is_full_of_folders()).await?;
-    if full || !Room::of(dav, visit, &spool).await?.take(PER_FILE).await? {
+    if full || !arrival::Room::of(dav, visit, &spool).await?.take(PER_FILE).await? {
         return Ok(StatusCode::INSUFFICIENT_STORAGE.into_response());
     }
     let new = blocking(move || spool.make_folder(&name)).await?;
@@ -165,127 +160,8 @@ async fn get(spool: Spool, name: String) -> Result<Response<Body>, Failed> {
     Ok((headers, Body::from_stream(Box::pin(pieces))).into_response())
 }
 
-/// BACKUP-32: an upload, which is taken when its last byte has come.
-async fn put(
-    dav: &Arc<Dav>,
-    visit: &Arc<Visit>,
-    spool: Spool,
-    name: String,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response<Body>, Failed> {
-    let last = name.rsplit('/').next().unwrap_or_default();
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    let mut room = Room::of(dav, visit, &spool).await?;
-    if !room.take(2 * PER_FILE).await? || !room.holds(declared.unwrap_or(0)).await? {
-        return Ok(StatusCode::INSUFFICIENT_STORAGE.into_response());
-    }
-    let Ok(place) = visit.hub().uploads.take(visit.channel.id).await else {
-        let later = [(header::RETRY_AFTER, LATER.to_string())];
-        return Ok((StatusCode::SERVICE_UNAVAILABLE, later).into_response());
-    };
-    let beginning = spool.clone();
-    let (file, path) = blocking(move || beginning.begin()).await?;
-    let size = match receive(file, body, &mut room).await {
-        Ok(Some(size)) if declared.is_none_or(|declared| declared == size) => size,
-        cut => {
-            blocking(move || std::fs::remove_file(path)).await?;
-            let full = matches!(cut, Ok(None));
-            let status =
-                if full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::BAD_REQUEST };
-            return Ok(status.into_response());
-        }
-    };
-    let needless = NEEDLESS.contains(&last) || name.split('/').any(|part| part == "digests");
-    if needless || name.split('/').any(|part| part == "index") {
-        blocking(move || std::fs::remove_file(path)).await?;
-    } else {
-        enter(dav, visit, &name, path, place).await?;
-    }
-    dav.restoring.remember(visit.channel.id, name, size);
-    Ok(StatusCode::CREATED.into_response())
-}
-
-/// Of its own: when the connection is lost now, what came is taken all the same.
-async fn enter(
-    dav: &Arc<Dav>,
-    visit: &Arc<Visit>,
-    name: &str,
-    path: PathBuf,
-    place: Turn,
-) -> Result<(), Failed> {
-    let (dav, visit, name) = (Arc::clone(dav), Arc::clone(visit), name.to_owned());
-    let entering = tokio::spawn(async move {
-        // Those who wait here are as many as have a place.
-        let _place = place;
-        let _one = dav.restoring.taking.in_channel(visit.channel.id).await;
-        take_upload(visit.hub(), &visit.channel, &name, path).await
-    });
-    Ok(entering.await??)
-}
-
-/// The body into a file; how many bytes came, none if there is no room for them.
-async fn receive(
-    file: std::fs::File,
-    body: Body,
-    room: &mut Room<'_>,
-) -> Result<Option<u64>, Failed> {
-    let (mut file, mut size) = (Some(file), 0);
-    let mut pieces = body.into_data_stream();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece?;
-        size += piece.len() as u64;
-        if !room.holds(size).await? {
-            return Ok(None);
-        }
-        let mut writing = file.take().ok_or("the file is gone")?;
-        file = Some(blocking(move || writing.write_all(&piece).map(|()| writing)).await?);
-    }
-    Ok(Some(size))
-}
-
-/// What one request may still add to what waits.
-struct Room<'a> {
-    waiting: &'a Waiting,
-    spool: Spool,
-    channel: ChannelNo,
-    /// What the quota leaves for all that waits; none where there is no quota.
-    quota: Option<u64>,
-    free: u64,
-    /// Bytes of the body that have room.
-    held: u64,
-}
-
-impl<'a> Room<'a> {
-    async fn of(dav: &'a Dav, visit: &Visit, spool: &Spool) -> Result<Self, Failed> {
-        let quota = match visit.channel.quota {
-            Some(_) => Some(visit.room(0).await?),
-            None => None,
-        };
-        let (waiting, channel, free) =
-            (&dav.restoring.waiting, visit.channel.id, visit.free_space().await?);
-        Ok(Self { waiting, spool: spool.clone(), channel, quota, free, held: 0 })
-    }
-
-    /// Takes room for some bytes, if there is any.
-    async fn take(&self, bytes: u64) -> Result<bool, Failed> {
-        let Some(quota) = self.quota else { return Ok(true) };
-        Ok(self.waiting.take(&self.spool, self.channel, bytes, quota).await?)
-    }
-
-    /// Sees to it that a body of `size` bytes has room.
-    async fn holds(&mut self, size: u64) -> Result<bool, Failed> {
-        let more = size.saturating_sub(self.held);
-        if size > self.free || more > 0 && !self.take(more).await? {
-            return Ok(false);
-        }
-        self.held = self.held.max(size);
-        Ok(true)
-    }
-}
-
 impl Restoring {
-    fn remember(&self, channel: i64, name: String, size: u64) {
+    pub(super) fn remember(&self, channel: i64, name: String, size: u64) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|known| known.at.elapsed() < REMEMBERED && known.name != name);
         if recent.len() >= RECENT {

@@ -15,6 +15,7 @@ use zotferry_protocol::ids::ResourceId;
 use zotferry_protocol::packets::is_name;
 
 use super::meta::Meta;
+use super::underway::Share;
 use super::visit::Visit;
 use crate::catalog::{Attach, Change, MetaChange};
 use crate::chunker::{ChunkerError, Intake};
@@ -43,7 +44,7 @@ pub(super) struct Upload {
 #[allow(clippy::large_enum_variant, reason = "one for each upload, and never moved about")]
 enum Taken {
     Memory(BytesMut),
-    Disk { intake: Option<Intake>, pieces: Vec<Bytes>, waiting: usize, _place: Turn },
+    Disk { intake: Option<Intake>, pieces: Vec<Bytes>, waiting: usize, share: Share, _place: Turn },
 }
 
 /// Begins an upload, or refuses it before a byte of it is read.
@@ -113,7 +114,11 @@ impl Upload {
             }
             self.go_to_disk().await?;
         }
-        let Taken::Disk { pieces, waiting, .. } = &mut self.taken else { return Ok(()) };
+        let most = self.visit.channel.quota.unwrap_or(u64::MAX);
+        let Taken::Disk { pieces, waiting, share, .. } = &mut self.taken else { return Ok(()) };
+        if !share.grow(bytes.len() as u64, most) {
+            return Err(FsError::InsufficientStorage);
+        }
         *waiting += bytes.len();
         pieces.push(bytes);
         if *waiting >= PIECE { self.write().await } else { Ok(()) }
@@ -134,8 +139,11 @@ impl Upload {
         if let Taken::Memory(memory) = &mut self.taken {
             let head = std::mem::take(memory).freeze();
             let waiting = head.len();
-            self.taken =
-                Taken::Disk { intake: Some(intake), pieces: vec![head], waiting, _place: place };
+            let mut share = self.visit.dav.underway.share(self.visit.channel.id);
+            // It was in memory: it counts, and is not refused.
+            share.grow(waiting as u64, u64::MAX);
+            let (intake, pieces) = (Some(intake), vec![head]);
+            self.taken = Taken::Disk { intake, pieces, waiting, share, _place: place };
         }
         Ok(())
     }

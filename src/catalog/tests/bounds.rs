@@ -1,9 +1,9 @@
 //! What a channel may hold.
 
-use zotferry_protocol::ids::Millis;
+use zotferry_protocol::ids::{Millis, ResourceId};
 
-use crate::catalog::testing::{Fixture, NOW, Numbering, folder, names, put, want};
-use crate::catalog::{CatalogError, Maker};
+use crate::catalog::testing::{Fixture, NOW, Numbering, folder, names, put, resource, want};
+use crate::catalog::{CatalogError, EditError, Maker, MetaChange, Most, Property};
 
 async fn enter(
     hub: &Fixture,
@@ -76,7 +76,7 @@ async fn what_one_channel_keeps_stands_in_nobodys_way() {
 #[tokio::test]
 async fn edits_here_make_no_more_entries_than_there_may_be() {
     let mut hub = Fixture::create().await;
-    hub.keep_at_most(3);
+    hub.keep_at_most(Most { entries: 3, text: u64::MAX });
     hub.store(&[folder("d", None, "d")]).await;
     let author = &mut Numbering::default();
     enter(&hub, author, &["d", "a"], (1, 1)).await.expect("the second");
@@ -101,4 +101,57 @@ async fn edits_here_make_no_more_entries_than_there_may_be() {
     let moved = hub.local_rename(&names(&["f"]), &names(&["g"]), false, maker).await;
     moved.expect("no new entry");
     hub.local_remove(&names(&["g"]), maker).await.expect("removed");
+}
+
+fn property(entry: usize, bytes: usize) -> (bool, Property) {
+    let name = format!("p{entry}");
+    (true, Property { namespace: String::new(), name, xml: vec![b'x'; bytes - 2] })
+}
+
+/// SYNC-46: titles and dead properties of a channel take so much and no more; what goes makes room, and the sum is that of the
+/// rows. They were once without bound.
+#[tokio::test]
+async fn texts_are_bounded() {
+    let mut hub = Fixture::create().await;
+    hub.keep_at_most(Most { entries: u64::MAX, text: 10_000 });
+    hub.store(&[folder("d", None, "d"), folder("e", None, "e")]).await;
+    let author = &mut Numbering::default();
+    let maker = &mut Maker {
+        channel: hub.alice,
+        creator: "alice's id".into(),
+        date: "2026-11-22 16:21:03".into(),
+        now: NOW,
+        author,
+    };
+    let titled =
+        |bytes: usize| MetaChange { title: Some("t".repeat(bytes)), ..MetaChange::default() };
+    let (d, e) = (resource("d"), resource("e"));
+    hub.local_meta(&names(&["d"]), &titled(6_000), maker).await.expect("fits");
+    let refused = hub.local_meta(&names(&["e"]), &titled(7_000), maker).await;
+    assert!(matches!(refused, Err(EditError::Catalog(CatalogError::TooMuchText(10_000)))));
+    hub.local_meta(&names(&["e"]), &titled(900), maker).await.expect("the first KiB is free");
+    let set = async |entry: &ResourceId, change| {
+        hub.change_properties(hub.alice, Some(entry), &[change]).await.expect("looked at")
+    };
+    assert!(set(&d, property(1, 4_000)).await);
+    assert!(!set(&e, property(1, 4_000)).await, "the channel has no room");
+    assert!(set(&d, property(1, 3_000)).await, "set again, and smaller");
+    hub.copy_properties(hub.alice, &d, &e).await.expect("the copy has none");
+    let properties = hub.properties(hub.alice, [Some(&e)]).await.expect("read");
+    assert!(properties.is_empty());
+    hub.local_remove(&names(&["d"]), maker).await.expect("removed");
+    assert!(set(&e, property(1, 4_000)).await, "its properties went with it");
+    hub.local_meta(&names(&["e"]), &titled(0), maker).await.expect("less");
+
+    let sum: (i64, i64) = sqlx::query_as(
+        "SELECT bytes, (SELECT sum(text) FROM attach) + (SELECT sum(text) FROM dav_property)
+         FROM channel_text WHERE channel = ?1",
+    )
+    .bind(hub.alice)
+    .fetch_one(&mut *hub.reader().await.expect("reader"))
+    .await
+    .expect("read");
+    assert_eq!(sum.0, sum.1);
+    let title = hub.entry(hub.alice, &d).await.expect("read").expect("its tombstone");
+    assert_eq!(sum.0, 4_000 + (title.text_bytes() - 1024) as i64);
 }

@@ -245,7 +245,8 @@ const HEAD: &str = "\
 # ten times as many at once, 0 for no limit; limits.packets_per_second: the same for one channel.
 # limits.min_bytes_per_second: who sends or takes less while we wait is cut off after transfer.stall_seconds.
 # limits.answers, limits.answers_per_channel: answers with content at once; limits.uploads, limits.uploads_per_channel:
-# uploads by WebDAV and of backups. limits.entries: entries and items of a channel.
+# uploads by WebDAV and of backups. limits.entries: entries and items of a channel,
+# limits.text_mib: MiB of titles, tags, posts and properties.
 # limits.remembered: packets of one clone that are remembered. limits.log_lines_per_minute: of one kind, 0 for no limit.
 # [[watch]] with channel, dir and into: a folder of this machine that is mirrored into a channel.
 ";

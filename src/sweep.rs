@@ -5,9 +5,8 @@
 //! in hand (the receiver lets those go itself).
 //! Invariant: bytes are removed only while nothing is being stored, so that content which is put
 //! again at that moment is either found whole or stored anew.
-//! Spec: FETCH-29, FETCH-47, SYNC-34, AUDIT-15, AUDIT-19.
+//! Spec: FETCH-29, FETCH-47, FETCH-48, SYNC-34, AUDIT-15, AUDIT-19.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use zotferry_protocol::ids::Millis;
@@ -48,20 +47,20 @@ pub enum SweepError {
 }
 
 /// Removes content that was superseded `kept` ms ago or earlier, in channels of which every clone has
-/// heard everything. Returns how many contents went.
+/// heard everything; FETCH-48: earlier where it takes too much room. Returns how many contents went.
 pub async fn sweep(hub: &Arc<Hub>, kept: u64) -> Result<usize, SweepError> {
     let now = hub.clock.now().0;
     let before = Millis(now.saturating_sub(kept).saturating_add(1));
     let lagging = hub.catalog.lagging(hub.site).await?;
-    let lagging: BTreeSet<i64> = lagging.iter().map(|lag| lag.channel).collect();
-    let rows = hub.catalog.superseded(before, SOME).await?;
-    let old: Vec<i64> =
-        rows.iter().filter(|row| !lagging.contains(&row.channel)).map(|row| row.id).collect();
+    let lagging: Vec<i64> = lagging.iter().map(|lag| lag.channel).collect();
+    let mut rows = hub.catalog.superseded(before, SOME, &lagging).await?;
+    let crowding = hub.catalog.crowding(SOME).await?;
+    rows.extend(crowding.into_iter().filter(|row| !lagging.contains(&row.channel)));
+    let old: Vec<i64> = rows.iter().map(|row| row.id).collect();
     if old.is_empty() {
         return Ok(0);
     }
-    let unfetched: Vec<i64> =
-        rows.iter().filter(|row| !row.held && old.contains(&row.id)).map(|row| row.id).collect();
+    let unfetched: Vec<i64> = rows.iter().filter(|row| !row.held).map(|row| row.id).collect();
     let queue = Arc::clone(&hub.queue);
     let forgetting = move || unfetched.iter().try_for_each(|id| queue.forget(*id));
     tokio::task::spawn_blocking(forgetting).await??;

@@ -12,7 +12,7 @@
 //! | `restore.rs` | entries of a backup into the catalog, then their bytes |
 //! | `bring.rs` | bytes of a backup into the storage |
 //! | `receive.rs` | a backup that is brought over the network: statements, and bytes |
-//! | `spool.rs`, `upload.rs` | one that is uploaded file by file, in any order: what waits for what |
+//! | `spool.rs`, `upload.rs`, `waiting.rs` | one that is uploaded file by file, in any order: what waits for what, and how much |
 //!
 //! Spec: BACKUP-9 to BACKUP-13, BACKUP-16, BACKUP-22 to BACKUP-25, ID-20.
 
@@ -23,6 +23,7 @@ mod restore;
 mod shelve;
 mod spool;
 mod upload;
+mod waiting;
 
 use zotferry_backup::BackupError;
 use zotferry_protocol::refusal::Refusal;
@@ -38,7 +39,8 @@ pub use bring::Brought;
 pub use export::{ExportEvent, ExportOptions, Exported, export};
 pub use receive::{Body, Bringers};
 pub use restore::{RestoreOptions, restore};
-pub use spool::{Held, Spool, clear_uploads, take as take_upload};
+pub use spool::{Held, PER_FILE, Spool, clear_uploads, take as take_upload};
+pub use waiting::Waiting;
 
 /// Why a backup was not made, or not brought back.
 #[derive(Debug, thiserror::Error)]

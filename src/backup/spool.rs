@@ -35,6 +35,11 @@ use crate::durable;
 use crate::hub::Hub;
 use crate::packets::merge_answer;
 
+/// Bytes that a file takes beside its own: its name, and what is not filled of a block.
+pub const PER_FILE: u64 = 4096;
+/// Folders that somebody may make.
+const MAX_FOLDERS: usize = 4096;
+
 /// A file that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
@@ -107,6 +112,31 @@ impl Spool {
             }
         }
         Ok(())
+    }
+
+    /// Bytes that all of it takes.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for folder in ["tmp", "held", "folders"].map(|name| self.dir.join(name)) {
+            for name in names(&folder)? {
+                match fs::metadata(folder.join(name)) {
+                    Ok(about) => bytes += about.len() + PER_FILE,
+                    Err(error) => gone_is_fine(Err(error))?,
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Whether there are as many folders as there may be.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn is_full_of_folders(&self) -> io::Result<bool> {
+        Ok(names(&self.dir.join("folders"))?.len() >= MAX_FOLDERS)
     }
 
     /// Makes a folder; false when it is there.

@@ -17,7 +17,7 @@ use super::channels::{self, Channel, channel_in};
 use super::columns::{Hex, list, parsed};
 use super::data::{self, DataState, NewData, Origin, Source};
 use super::error::CatalogError;
-use super::{Catalog, ChannelNo, SiteNo, WantedNo, arrived, edit, replay, trie};
+use super::{Catalog, ChannelNo, SiteNo, WantedNo, arrived, edit, replay};
 
 /// A content that a clone announced.
 #[derive(Debug, Clone)]
@@ -102,11 +102,6 @@ impl Apply<'_> {
         edit::write_rows(&mut self.tx, channel, rows, before, now).await
     }
 
-    /// Entries and items of a channel, removed ones too.
-    pub async fn entries(&mut self, channel: ChannelNo) -> Result<u64, CatalogError> {
-        Ok(trie::stored(&mut self.tx, channel, trie::ALL).await?.0.count)
-    }
-
     /// The channel's next operation number.
     pub async fn next_seq(&mut self, channel: ChannelNo) -> Result<u64, CatalogError> {
         let seq: i64 =
@@ -143,12 +138,16 @@ impl Apply<'_> {
         self.catalog.commit(self.tx).await
     }
 
+    pub(super) fn catalog(&self) -> &Catalog {
+        self.catalog
+    }
+
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.tx
     }
 
     /// SYNC-12: wants contents, reserves their room, and supersedes what they replace. Answers in
-    /// the order of the list. Whether there is room the caller has seen before ([`Channel::room`]).
+    /// the order of the list. Whether there is room the caller has seen before ([`Apply::room`]).
     pub async fn want(
         &mut self,
         channel: ChannelNo,

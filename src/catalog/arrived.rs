@@ -155,14 +155,21 @@ impl Catalog {
         self.commit(tx).await
     }
 
-    /// Contents superseded before `before`, the longest ago first.
-    pub async fn superseded(&self, before: Millis, limit: u32) -> Result<Vec<Data>, CatalogError> {
+    /// Contents superseded before `before`, the longest ago first; none of the channels in `but`.
+    pub async fn superseded(
+        &self,
+        before: Millis,
+        limit: u32,
+        but: &[ChannelNo],
+    ) -> Result<Vec<Data>, CatalogError> {
         let rows = sqlx::query(
             "SELECT * FROM data WHERE state = 'superseded' AND superseded_at < ?1
+               AND channel NOT IN (SELECT value FROM json_each(?3))
              ORDER BY superseded_at, id LIMIT ?2",
         )
         .bind(integer(before.0)?)
         .bind(limit)
+        .bind(list(but))
         .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.iter().map(data).collect()

@@ -91,6 +91,22 @@ pub struct Attach {
     pub seq: Option<u64>,
 }
 
+impl Attach {
+    /// Bytes of its texts; what is beyond [`super::FREE_TEXT`] counts, as its column `text` says.
+    pub fn text_bytes(&self) -> usize {
+        let texts = [
+            &self.creator,
+            &self.filetype,
+            &self.allow_cid,
+            &self.allow_gid,
+            &self.deny_cid,
+            &self.deny_gid,
+        ];
+        let texts = texts.into_iter().chain(self.title.as_ref()).map(String::len).sum::<usize>();
+        texts + self.extra.len() + self.photos.len()
+    }
+}
+
 /// What `ATTACH_UPSERT` reads by position.
 struct Columns<'a>(&'a Attach);
 

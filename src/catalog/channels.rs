@@ -50,6 +50,8 @@ pub struct Channel {
     pub used: u64,
     /// Bytes of content wanted.
     pub reserved: u64,
+    /// Bytes of content that was replaced or removed, here or not.
+    pub superseded: u64,
     /// The last hybrid logical clock value given out or seen (48 bits ms, 16 bits counter).
     pub hlc: u64,
     /// Number of the last operation made here.
@@ -63,10 +65,14 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Bytes that may still be announced or put.
-    pub fn room(&self) -> u64 {
-        self.quota
-            .map_or(u64::MAX, |quota| quota.saturating_sub(self.used).saturating_sub(self.reserved))
+    /// Bytes that its quota is for.
+    pub fn needed(&self) -> u64 {
+        self.used.saturating_add(self.reserved)
+    }
+
+    /// These, and what was replaced or removed.
+    pub(super) fn all(&self) -> u64 {
+        self.needed().saturating_add(self.superseded)
     }
 }
 
@@ -74,10 +80,12 @@ macro_rules! select_channels {
     ($rest:literal) => {
         concat!(
             "SELECT c.id, c.portable_id, c.guid, c.nick, c.public_pem, c.replica, c.quota, c.hlc, c.seq,
-                    c.present_seq, c.paused, c.created, used.bytes AS used, reserved.bytes AS reserved
+                    c.present_seq, c.paused, c.created, used.bytes AS used, reserved.bytes AS reserved,
+                    superseded.bytes AS superseded
              FROM channel c
              JOIN tally used ON used.channel = c.id AND used.state = 'present'
-             JOIN tally reserved ON reserved.channel = c.id AND reserved.state = 'wanted' ",
+             JOIN tally reserved ON reserved.channel = c.id AND reserved.state = 'wanted'
+             JOIN tally superseded ON superseded.channel = c.id AND superseded.state = 'superseded' ",
             $rest
         )
     };
@@ -94,6 +102,7 @@ pub(super) fn channel(row: &SqliteRow) -> Result<Channel, CatalogError> {
         quota: maybe_number(row, "quota")?,
         used: number(row, "used")?,
         reserved: number(row, "reserved")?,
+        superseded: number(row, "superseded")?,
         hlc: row.try_get::<i64, _>("hlc")?.cast_unsigned(),
         seq: number(row, "seq")?,
         present_seq: number(row, "present_seq")?,

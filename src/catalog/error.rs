@@ -115,6 +115,22 @@ pub enum CatalogError {
         /// Bytes allowed.
         quota: u64,
     },
+    /// What was replaced or removed is kept for a while, and there is no room for more of it.
+    #[error(
+        "what was replaced or removed takes {kept} bytes, beside a quota of {quota}, until every clone has heard of it: try again later"
+    )]
+    OverKept {
+        /// Bytes kept.
+        kept: u64,
+        /// Bytes that the channel may use.
+        quota: u64,
+    },
+    /// The channel has as many entries and items as it may.
+    #[error("a channel may have {0} entries and items on this hub, removed ones among them")]
+    TooManyEntries(u64),
+    /// Titles, tags, access lists, items and dead properties take as much as they may.
+    #[error("titles, tags, posts and properties of a channel may take {0} bytes on this hub")]
+    TooMuchText(u64),
     /// A stored version was not understood by the caller.
     #[error("a stored version cannot be read: {0}")]
     Version(String),
@@ -144,6 +160,17 @@ impl From<sqlx::Error> for CatalogError {
 }
 
 impl CatalogError {
+    /// Whether the channel may not hold more.
+    pub fn is_over_bounds(&self) -> bool {
+        matches!(
+            self,
+            Self::OverQuota { .. }
+                | Self::OverKept { .. }
+                | Self::TooManyEntries(_)
+                | Self::TooMuchText(_)
+        )
+    }
+
     /// Whether a write may have reached the disk in part (SQLITE_IOERR), so that no later write can be relied on.
     pub(super) fn leaves_disk_unknown(&self) -> bool {
         matches!(self, Self::Sql(error) if primary_code(error) == Some(10))

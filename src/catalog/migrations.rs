@@ -23,6 +23,8 @@ const FILES: &[(i64, &str, &str)] = &[
     (11, "photos", include_str!("migrations/11_photos.sql")),
     (12, "sources order", include_str!("migrations/12_sources_order.sql")),
     (13, "gone", include_str!("migrations/13_gone.sql")),
+    (14, "superseded", include_str!("migrations/14_superseded.sql")),
+    (15, "text", include_str!("migrations/15_text.sql")),
 ];
 
 pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {

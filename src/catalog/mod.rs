@@ -21,6 +21,7 @@
 //! | `attach.rs`, `tree.rs`, `listing.rs` | entries as rows; as a tree of names; as a folder is told |
 //! | `data.rs`, `wanted.rs`, `arrived.rs`, `serve.rs` | contents: rows, what to fetch, what came or was given up, what may be served |
 //! | `sources.rs` | whom to ask for what is wanted |
+//! | `bounds.rs` | what a channel may hold, and whether a change kept to it |
 //! | `put.rs`, `filing.rs` | local puts, many to a transaction |
 //! | `edit/` | other local edits: make, move, copy, remove, describe; entries brought from other hub software |
 //! | `places.rs` | what is derived: where folders lie, which removed ones come back |
@@ -39,6 +40,7 @@
 mod apply;
 mod arrived;
 mod attach;
+mod bounds;
 mod channels;
 mod columns;
 mod compared;
@@ -87,6 +89,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use apply::{Apply, Want, Wanted};
 pub use attach::Attach;
+pub use bounds::{FREE_TEXT, Most};
 pub use channels::{Channel, NewChannel};
 pub use columns::VersionBytes;
 pub use compared::{Compared, Comparison};
@@ -134,6 +137,7 @@ pub struct Catalog {
     instance: [u8; 16],
     last_stop: LastStop,
     failed: AtomicBool,
+    most: Most,
 }
 
 impl Catalog {

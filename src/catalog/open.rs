@@ -15,6 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use zotferry_protocol::ids::Millis;
 
+use super::bounds::Most;
 use super::error::CatalogError;
 use super::migrations::{MIGRATIONS, newest};
 use super::{Catalog, LastStop, hub, trie};
@@ -52,7 +53,8 @@ impl Catalog {
         let readers = pool(reading.clone(), READERS).await?;
         let owner = pool(reading, 1).await?;
         let instance = hub::instance(&mut *writer.acquire().await?).await?;
-        Ok(Self { writer, readers, owner, instance, last_stop, failed: AtomicBool::new(false) })
+        let (failed, most) = (AtomicBool::new(false), Most::BOUNDLESS);
+        Ok(Self { writer, readers, owner, instance, last_stop, failed, most })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Dead properties of WebDAV: what programs keep with an entry, for themselves.
 //!
 //! Owns: their rows. Not here: their meaning; nobody but their makers knows it.
-//! Invariant: an entry has at most [`MAX_PROPERTIES`], of at most [`MAX_PROPERTY`] bytes each. They
-//! go when their entry goes, and never travel to other clones.
+//! Invariant: an entry has at most [`MAX_PROPERTIES`], of at most [`MAX_PROPERTY`] bytes each, and all of a channel
+//! count among its texts. They go when their entry goes, and never travel to other clones.
 
 use std::collections::HashMap;
 
@@ -11,6 +11,8 @@ use sqlx::{Row, SqliteConnection};
 use zotferry_protocol::ids::ResourceId;
 
 use super::attach::folder_text;
+use super::bounds::Bounds;
+use super::channels::channel_in;
 use super::columns::list;
 use super::error::CatalogError;
 use super::{Catalog, ChannelNo};
@@ -71,7 +73,7 @@ impl Catalog {
     }
 
     /// Sets and removes properties of an entry, in order. `false`, and nothing changes, when one is too
-    /// large or there would be too many.
+    /// large or there would be too many, of the entry or of the channel.
     pub async fn change_properties(
         &self,
         channel: ChannelNo,
@@ -86,6 +88,8 @@ impl Catalog {
             return Ok(false);
         }
         let mut tx = self.begin().await?;
+        let before = channel_in(&mut tx, channel).await?;
+        let bounds = Bounds::of(self, &mut tx, &before).await?;
         for (set, property) in changes {
             change(&mut tx, channel, folder_text(entry), *set, property).await?;
         }
@@ -99,11 +103,18 @@ impl Catalog {
         if usize::try_from(count).unwrap_or(usize::MAX) > MAX_PROPERTIES {
             return Ok(false);
         }
-        self.commit(tx).await?;
-        Ok(true)
+        match bounds.keep(&mut tx).await {
+            Err(error) if error.is_over_bounds() => Ok(false),
+            kept => {
+                kept?;
+                self.commit(tx).await?;
+                Ok(true)
+            }
+        }
     }
 
-    /// Gives a copy of an entry, and all that was copied below it, the properties of the original.
+    /// Gives a copy of an entry, and all that was copied below it, the properties of the original. Where the channel
+    /// has no room for them the copy has none: they are notes, and the copy was made.
     pub async fn copy_properties(
         &self,
         channel: ChannelNo,
@@ -111,6 +122,8 @@ impl Catalog {
         to: &ResourceId,
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
+        let before = channel_in(&mut tx, channel).await?;
+        let bounds = Bounds::of(self, &mut tx, &before).await?;
         sqlx::query("DELETE FROM dav_property WHERE channel = ?1 AND hash = ?2")
             .bind(channel)
             .bind(to.as_str())
@@ -125,16 +138,23 @@ impl Catalog {
                  CROSS JOIN attach y ON y.channel = ?1 AND y.folder = pair.b AND y.filename = x.filename
                      AND y.is_dir = x.is_dir AND y.alive = 1
              )
-             INSERT OR REPLACE INTO dav_property (channel, hash, namespace, name, xml)
+             INSERT INTO dav_property (channel, hash, namespace, name, xml)
              SELECT ?1, pair.b, p.namespace, p.name, p.xml
-             FROM pair CROSS JOIN dav_property p ON p.channel = ?1 AND p.hash = pair.a",
+             FROM pair CROSS JOIN dav_property p ON p.channel = ?1 AND p.hash = pair.a WHERE true
+             ON CONFLICT (channel, hash, namespace, name) DO UPDATE SET xml = excluded.xml",
         )
         .bind(channel)
         .bind(from.as_str())
         .bind(to.as_str())
         .execute(&mut *tx)
         .await?;
-        self.commit(tx).await
+        match bounds.keep(&mut tx).await {
+            Err(error) if error.is_over_bounds() => Ok(()),
+            kept => {
+                kept?;
+                self.commit(tx).await
+            }
+        }
     }
 }
 
@@ -146,8 +166,8 @@ async fn change(
     property: &Property,
 ) -> Result<(), CatalogError> {
     let statement = if set {
-        "INSERT OR REPLACE INTO dav_property (channel, hash, namespace, name, xml)
-         VALUES (?1, ?2, ?3, ?4, ?5)"
+        "INSERT INTO dav_property (channel, hash, namespace, name, xml) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (channel, hash, namespace, name) DO UPDATE SET xml = excluded.xml"
     } else {
         "DELETE FROM dav_property
          WHERE channel = ?1 AND hash = ?2 AND namespace = ?3 AND name = ?4"

@@ -11,7 +11,8 @@ use zotferry_protocol::ids::{Digest, Millis, OpId, ResourceId, Role};
 
 use super::arrived::mark_present;
 use super::attach::{self, Attach, check_name};
-use super::channels::{Channel, channel_in};
+use super::bounds::Bounds;
+use super::channels::channel_in;
 use super::columns::{Hex, VersionBytes, integer, list};
 use super::data::{self, NewData, Origin, Source};
 use super::error::CatalogError;
@@ -179,11 +180,12 @@ impl Catalog {
         }
         let mut tx = self.begin().await?;
         let before = channel_in(&mut tx, batch.channel).await?;
+        let bounds = Bounds::of(self, &mut tx, &before).await?;
         let tree = Tree::load(&mut tx, batch.channel, &batch.puts).await?;
         let mut filing = Filing::new(batch, tree, author, before.hlc, before.seq);
         let filed = batch.puts.iter().map(|put| filing.file(put)).collect::<Result<_, _>>()?;
         write(&mut tx, batch.channel, &filing.finish(), now).await?;
-        check_quota(&mut tx, &before).await?;
+        bounds.keep(&mut tx).await?;
         self.commit(tx).await?;
         Ok(filed)
     }
@@ -238,21 +240,5 @@ pub(super) async fn arrive_at_last(
     .fetch_all(&mut *tx)
     .await?;
     mark_present(tx, &awaited).await?;
-    Ok(())
-}
-
-/// Replacing content frees the room of what it replaces, so the sum is looked at when all is written.
-pub(super) async fn check_quota(
-    tx: &mut SqliteConnection,
-    before: &Channel,
-) -> Result<(), CatalogError> {
-    let Some(quota) = before.quota else {
-        return Ok(());
-    };
-    let after = channel_in(tx, before.id).await?;
-    let needed = after.used + after.reserved;
-    if needed > quota && needed > before.used + before.reserved {
-        return Err(CatalogError::OverQuota { needed, quota });
-    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A hub with two channels and three sites in a temporary folder, and rows to put into it.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 
 use sqlx::Sqlite;
@@ -35,6 +35,12 @@ impl Deref for Fixture {
     type Target = Catalog;
     fn deref(&self) -> &Catalog {
         &self.catalog
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Catalog {
+        &mut self.catalog
     }
 }
 

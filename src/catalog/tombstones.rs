@@ -110,7 +110,7 @@ impl Catalog {
     }
 }
 
-/// The edition that every other clone has been found equal to, or a later one; all where there is none. Who was a clone and
+/// The edition that every other clone has been found equal to, or a later one; all where there is none. A place that
 /// was heard of after `away`, by a statement about it or by itself, counts also when it was removed.
 async fn known_to_all(
     connection: &mut SqliteConnection,
@@ -125,8 +125,7 @@ async fn known_to_all(
          LEFT JOIN compared c ON c.channel = l.channel AND c.site = l.site
          WHERE l.channel = ?1 AND l.site <> ?2 AND l.is_foreign = 0
            AND (l.deleted = 0
-                OR (l.state = 'listed'
-                    AND max(l.serial, coalesce(n.serial, 0), coalesce(s.last_seen, 0)) > ?3))",
+                OR max(l.serial, coalesce(n.serial, 0), coalesce(s.last_seen, 0)) > ?3)",
     )
     .bind(channel)
     .bind(here)

@@ -41,8 +41,10 @@ pub struct Limits {
     pub uploads: u32,
     /// Of them, those into one channel.
     pub uploads_per_channel: u32,
-    /// Entries and items of one channel that others may bring.
+    /// Entries and items of one channel, removed ones among them.
     pub entries: u64,
+    /// Bytes of their texts beyond 1 KiB each, and of WebDAV's dead properties, in MiB.
+    pub text_mib: u64,
     /// Packets of one clone whose ids and answers are remembered.
     pub remembered: u32,
     /// Lines of one kind in the log a minute, at first ten times as many; 0 for no limit.
@@ -69,6 +71,7 @@ impl Default for Limits {
             uploads: 64,
             uploads_per_channel: 16,
             entries: 10_000_000,
+            text_mib: 1024,
             remembered: 50_000,
             log_lines_per_minute: 60,
         }

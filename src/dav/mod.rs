@@ -13,10 +13,11 @@
 //! | `tree.rs` | the file system: which operation is meant by which sequence of calls |
 //! | `question.rs`, `propfind.rs`, `multistatus.rs` | what is asked, what is said of it, XML |
 //! | `listing.rs`, `meta.rs` | folders page by page; what is known of an entry |
-//! | `download.rs`, `upload.rs` | bytes out and in |
-//! | `restoring.rs` | `.restore/`: a backup that is uploaded file by file |
+//! | `download.rs`, `upload.rs`, `underway.rs` | bytes out and in; how much of a channel is on its way in |
+//! | `restoring.rs`, `arrival.rs` | `.restore/`: a backup that is uploaded file by file; such a file on its way in |
 //! | `props.rs`, `locks.rs` | changing dead properties; locks, which lapse |
 
+mod arrival;
 mod download;
 mod entrance;
 mod listing;
@@ -28,6 +29,7 @@ mod props;
 mod question;
 mod restoring;
 mod tree;
+mod underway;
 mod upload;
 mod visit;
 
@@ -70,6 +72,7 @@ struct Dav {
     locks: AllLocks,
     group: crate::files::Group,
     restoring: restoring::Restoring,
+    underway: Arc<underway::Underway>,
 }
 
 /// The route of WebDAV. Its bodies have no limit here: quotas and the disk are their limit.
@@ -80,6 +83,7 @@ pub fn router(hub: Arc<Hub>, receiver: Arc<Receiver>) -> Router {
         locks: AllLocks::default(),
         group: crate::files::Group::default(),
         restoring: restoring::Restoring::default(),
+        underway: Arc::default(),
     });
     Router::new().route("/dav/{*path}", any(answer)).with_state(dav)
 }

@@ -1,12 +1,12 @@
 //! `/dav/<channel>/.restore/`: a backup that any program uploads, file by file.
 //!
-//! Owns: the methods, names, what is said of files that wait. Not here: what becomes of them (`backup`).
-//! Invariant: an upload is looked at only when it is whole; one at a time for a hub.
+//! Owns: the methods, names, what is said of files that wait. Not here: files that come (`arrival`), what becomes of
+//! them (`backup`).
+//! Invariant: an upload is looked at only when it is whole; of one channel one at a time. What waits is never more
+//! than the channel's quota leaves.
 //! Spec: BACKUP-32 to BACKUP-34.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,14 +14,14 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 
 use super::multistatus::{self, Said};
 use super::question::{Name, Question};
 use super::visit::Visit;
-use super::{Dav, MAX_QUESTION};
-use crate::backup::{Held, Spool, take_upload};
-use crate::hub::{Alone, LATER};
+use super::{Dav, MAX_QUESTION, arrival};
+use crate::backup::{Held, PER_FILE, Spool, Waiting};
+use crate::hub::Alone;
 
 /// The folder's name.
 pub(super) const FOLDER: &str = ".restore";
@@ -34,15 +34,15 @@ const OURS: &str = "urn:zotferry:restore";
 const REMEMBERED: Duration = Duration::from_secs(120);
 /// And how many of them.
 const RECENT: usize = 4096;
-/// Parts of a backup that nothing here needs; the identity must not lie about.
-const NEEDLESS: [&str; 4] = ["README.txt", "files.tsv", "backup.jsonl", "identity"];
-
+/// Bytes of a name.
+const MAX_NAME: usize = 1024;
 /// What the requests share.
 #[derive(Default)]
 pub(super) struct Restoring {
     /// One file of a channel is taken at a time.
-    taking: Alone,
+    pub(super) taking: Alone,
     recent: Mutex<VecDeque<Recent>>,
+    pub(super) waiting: Waiting,
 }
 
 struct Recent {
@@ -75,14 +75,17 @@ pub(super) async fn answer(
     if name.split('/').any(|part| part == "." || part == "..") {
         return StatusCode::BAD_REQUEST.into_response();
     }
+    if name.len() > MAX_NAME {
+        return StatusCode::URI_TOO_LONG.into_response();
+    }
     let spool = Spool::of(visit.hub(), &visit.channel);
     let done = match parts.method.as_str() {
         "OPTIONS" => Ok(([("dav", "1"), ("allow", METHODS)], ()).into_response()),
         "PROPFIND" => propfind(dav, visit, spool, name, &parts.headers, body).await,
         "MKCOL" if name.is_empty() => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
-        "MKCOL" => made(spool, name).await,
+        "MKCOL" => made(dav, visit, spool, name).await,
         "PUT" if name.is_empty() => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
-        "PUT" => put(dav, visit, spool, name, &parts.headers, body).await,
+        "PUT" => arrival::put(dav, visit, spool, name, &parts.headers, body).await,
         "GET" | "HEAD" => get(spool, name).await,
         "DELETE" => removed(dav, visit, spool, name).await,
         _ => Ok((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, METHODS)]).into_response()),
@@ -94,15 +97,25 @@ pub(super) async fn answer(
     })
 }
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Failed> {
     Ok(tokio::task::spawn_blocking(work).await??)
 }
 
-async fn made(spool: Spool, name: String) -> Result<Response<Body>, Failed> {
+async fn made(
+    dav: &Dav,
+    visit: &Visit,
+    spool: Spool,
+    name: String,
+) -> Result<Response<Body>, Failed> {
+    let looking = spool.clone();
+    let full = blocking(move || looking.is_full_of_folders()).await?;
+    if full || !arrival::Room::of(dav, visit, &spool).await?.take(PER_FILE).await? {
+        return Ok(StatusCode::INSUFFICIENT_STORAGE.into_response());
+    }
     let new = blocking(move || spool.make_folder(&name)).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::METHOD_NOT_ALLOWED };
     Ok(status.into_response())
@@ -147,80 +160,8 @@ async fn get(spool: Spool, name: String) -> Result<Response<Body>, Failed> {
     Ok((headers, Body::from_stream(Box::pin(pieces))).into_response())
 }
 
-/// BACKUP-32: an upload, which is taken when its last byte has come.
-async fn put(
-    dav: &Arc<Dav>,
-    visit: &Arc<Visit>,
-    spool: Spool,
-    name: String,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response<Body>, Failed> {
-    let last = name.rsplit('/').next().unwrap_or_default();
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    let room = visit.quota().await.map_or(0, |(used, total)| total.saturating_sub(used));
-    if declared.is_some_and(|size: u64| size > room) {
-        return Ok(StatusCode::INSUFFICIENT_STORAGE.into_response());
-    }
-    let Ok(_place) = visit.hub().uploads.take(visit.channel.id).await else {
-        let later = [(header::RETRY_AFTER, LATER.to_string())];
-        return Ok((StatusCode::SERVICE_UNAVAILABLE, later).into_response());
-    };
-    let beginning = spool.clone();
-    let (file, path) = blocking(move || beginning.begin()).await?;
-    let size = match receive(file, body, room).await {
-        Ok(size) if declared.is_none_or(|declared| declared == size) => size,
-        cut => {
-            blocking(move || std::fs::remove_file(path)).await?;
-            let full = cut.is_ok_and(|size| size > room);
-            let status =
-                if full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::BAD_REQUEST };
-            return Ok(status.into_response());
-        }
-    };
-    let needless = NEEDLESS.contains(&last) || name.split('/').any(|part| part == "digests");
-    if needless || name.split('/').any(|part| part == "index") {
-        blocking(move || std::fs::remove_file(path)).await?;
-    } else {
-        enter(dav, visit, &name, path).await?;
-    }
-    dav.restoring.remember(visit.channel.id, name, size);
-    Ok(StatusCode::CREATED.into_response())
-}
-
-/// Of its own: when the connection is lost now, what came is taken all the same.
-async fn enter(
-    dav: &Arc<Dav>,
-    visit: &Arc<Visit>,
-    name: &str,
-    path: PathBuf,
-) -> Result<(), Failed> {
-    let (dav, visit, name) = (Arc::clone(dav), Arc::clone(visit), name.to_owned());
-    let entering = tokio::spawn(async move {
-        let _one = dav.restoring.taking.in_channel(visit.channel.id).await;
-        take_upload(visit.hub(), &visit.channel, &name, path).await
-    });
-    Ok(entering.await??)
-}
-
-/// The body into a file; how many bytes came, one too many if there is no room.
-async fn receive(file: std::fs::File, body: Body, room: u64) -> Result<u64, Failed> {
-    let (mut file, mut size) = (Some(file), 0);
-    let mut pieces = body.into_data_stream();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece?;
-        size += piece.len() as u64;
-        if size > room {
-            return Ok(size);
-        }
-        let mut writing = file.take().ok_or("the file is gone")?;
-        file = Some(blocking(move || writing.write_all(&piece).map(|()| writing)).await?);
-    }
-    Ok(size)
-}
-
 impl Restoring {
-    fn remember(&self, channel: i64, name: String, size: u64) {
+    pub(super) fn remember(&self, channel: i64, name: String, size: u64) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|known| known.at.elapsed() < REMEMBERED && known.name != name);
         if recent.len() >= RECENT {

@@ -152,13 +152,23 @@ impl Visit {
 
     /// Used, and what there could be in all.
     pub(super) async fn quota(&self) -> FsResult<(u64, u64)> {
-        let channel = &self.channel;
-        let used = channel.used + channel.reserved;
+        let used = self.channel.needed();
+        let free = self.free_space().await?;
+        Ok((used, self.channel.quota.unwrap_or(u64::MAX).min(used.saturating_add(free))))
+    }
+
+    /// Bytes that are free on the disk beyond the floor.
+    pub(super) async fn free_space(&self) -> FsResult<u64> {
         let storage = Arc::clone(&self.hub().storage);
         let free = tokio::task::spawn_blocking(move || storage.free_space()).await;
         let free = free.map_err(|e| self.failed(&e))?.map_err(|e| self.failed(&e))?;
-        let free = free.saturating_sub(self.hub().config.limits.min_free_mib << 20);
-        Ok((used, channel.quota.unwrap_or(u64::MAX).min(used.saturating_add(free))))
+        Ok(free.saturating_sub(self.hub().config.limits.min_free_mib << 20))
+    }
+
+    /// Bytes that the quota leaves where content of `freed` bytes is replaced.
+    pub(super) async fn room(&self, freed: u64) -> FsResult<u64> {
+        let room = self.hub().catalog.room(&self.channel, freed).await;
+        room.map_err(|error| self.catalog(&error))
     }
 }
 

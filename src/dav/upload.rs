@@ -15,6 +15,7 @@ use zotferry_protocol::ids::ResourceId;
 use zotferry_protocol::packets::is_name;
 
 use super::meta::Meta;
+use super::underway::Share;
 use super::visit::Visit;
 use crate::catalog::{Attach, Change, MetaChange};
 use crate::chunker::{ChunkerError, Intake};
@@ -43,7 +44,7 @@ pub(super) struct Upload {
 #[allow(clippy::large_enum_variant, reason = "one for each upload, and never moved about")]
 enum Taken {
     Memory(BytesMut),
-    Disk { intake: Option<Intake>, pieces: Vec<Bytes>, waiting: usize, _place: Turn },
+    Disk { intake: Option<Intake>, pieces: Vec<Bytes>, waiting: usize, share: Share, _place: Turn },
 }
 
 /// Begins an upload, or refuses it before a byte of it is read.
@@ -92,18 +93,9 @@ pub(super) async fn begin(
 }
 
 /// Bytes that may come: what quota and disk leave.
-async fn room(visit: &Arc<Visit>, replaced: Option<&Attach>) -> FsResult<u64> {
-    let hub = visit.hub();
-    let storage = Arc::clone(&hub.storage);
-    let free = tokio::task::spawn_blocking(move || storage.free_space()).await;
-    let free = free.map_err(|e| visit.failed(&e))?.map_err(|e| visit.failed(&e))?;
-    let free = free.saturating_sub(hub.config.limits.min_free_mib << 20);
-    let channel = &visit.channel;
-    let quota = channel.quota.map_or(u64::MAX, |quota| {
-        let freed = replaced.map_or(0, |entry| entry.filesize);
-        (quota + freed).saturating_sub(channel.used + channel.reserved)
-    });
-    Ok(free.min(quota))
+async fn room(visit: &Visit, replaced: Option<&Attach>) -> FsResult<u64> {
+    let free = visit.free_space().await?;
+    Ok(free.min(visit.room(replaced.map_or(0, |entry| entry.filesize)).await?))
 }
 
 impl Upload {
@@ -122,7 +114,11 @@ impl Upload {
             }
             self.go_to_disk().await?;
         }
-        let Taken::Disk { pieces, waiting, .. } = &mut self.taken else { return Ok(()) };
+        let most = self.visit.channel.quota.unwrap_or(u64::MAX);
+        let Taken::Disk { pieces, waiting, share, .. } = &mut self.taken else { return Ok(()) };
+        if !share.grow(bytes.len() as u64, most) {
+            return Err(FsError::InsufficientStorage);
+        }
         *waiting += bytes.len();
         pieces.push(bytes);
         if *waiting >= PIECE { self.write().await } else { Ok(()) }
@@ -143,8 +139,11 @@ impl Upload {
         if let Taken::Memory(memory) = &mut self.taken {
             let head = std::mem::take(memory).freeze();
             let waiting = head.len();
-            self.taken =
-                Taken::Disk { intake: Some(intake), pieces: vec![head], waiting, _place: place };
+            let mut share = self.visit.dav.underway.share(self.visit.channel.id);
+            // It was in memory: it counts, and is not refused.
+            share.grow(waiting as u64, u64::MAX);
+            let (intake, pieces) = (Some(intake), vec![head]);
+            self.taken = Taken::Disk { intake, pieces, waiting, share, _place: place };
         }
         Ok(())
     }

@@ -88,7 +88,8 @@ impl Visit {
 
     pub(super) fn catalog(&self, error: &CatalogError) -> FsError {
         match error {
-            CatalogError::OverQuota { .. } | CatalogError::Full => FsError::InsufficientStorage,
+            CatalogError::Full => FsError::InsufficientStorage,
+            error if error.is_over_bounds() => FsError::InsufficientStorage,
             CatalogError::BadName { .. } | CatalogError::Unchangeable(_) => FsError::Forbidden,
             CatalogError::Busy => self.decide(StatusCode::SERVICE_UNAVAILABLE, Some(2)),
             error => self.failed(error),

@@ -32,7 +32,7 @@ use uuid::Uuid;
 use zotferry_protocol::identity::{BaseUrl, site_id};
 use zotferry_protocol::ids::{Millis, SiteId};
 
-use crate::catalog::{Catalog, CatalogError, LastStop, NewSite, SiteNo};
+use crate::catalog::{Catalog, CatalogError, LastStop, Most, NewSite, SiteNo};
 use crate::config::{Config, ConfigError};
 use crate::keys::{KeyFileError, PrivateKey};
 use crate::metrics::Metrics;
@@ -198,7 +198,9 @@ impl Hub {
         let config = Config::load(folder.path())?;
         let site_key = Arc::new(PrivateKey::load(&folder.site_key())?);
         let site_id = site_id(&config.url, site_key.public());
-        let catalog = Catalog::open(&folder.catalog()).await?;
+        let mut catalog = Catalog::open(&folder.catalog()).await?;
+        let (entries, text) = (config.limits.entries, config.limits.text_mib << 20);
+        catalog.keep_at_most(Most { entries, text });
         let storage = match parts.storage {
             Some(storage) => storage,
             None => Arc::new(LocalStorage::open(&folder.path().join("storage"))?),

@@ -159,6 +159,7 @@ fn the_author_is_found_in_either_form() {
         quota: None,
         used: 0,
         reserved: 0,
+        superseded: 0,
         hlc: 0,
         seq: 0,
         present_seq: 0,

@@ -118,9 +118,10 @@ async fn operations(
     let hashes = hashes(operations);
     let known = apply.load(channel.id, &hashes).await.map_err(|e| unavailable(&e))?;
     let mut merge = Merge::new(known, channel.hlc);
-    let entries = apply.entries(channel.id).await.map_err(|e| unavailable(&e))?;
-    let entries = hub.config.limits.entries.saturating_sub(entries);
-    let mut room = Room { quota: channel.room(), disk: free, entries };
+    let entries = apply.entries_left(channel.id).await.map_err(|e| unavailable(&e))?;
+    let full_of_text = apply.is_full_of_text(channel.id).await.map_err(|e| unavailable(&e))?;
+    let quota = apply.room(&channel).await.map_err(|e| unavailable(&e))?;
+    let mut room = Room { quota, disk: free, entries, full_of_text };
     let taken = operations.iter().map(|op| report(op, merge.take(op, &mut room)));
     let mut reports: Vec<OpReport> = taken.collect();
     if !merge.wants.is_empty() {

@@ -17,7 +17,7 @@ use super::registers::{
     Content, bytes, joined, judge_content, later, meta_value, place_value, take_meta, version, want,
 };
 use super::rows::{attach_of, kept_list};
-use crate::catalog::{Attach, Want};
+use crate::catalog::{Attach, FREE_TEXT, Want};
 
 /// What may still be announced.
 #[derive(Clone, Copy)]
@@ -26,6 +26,8 @@ pub(super) struct Room {
     pub(super) disk: u64,
     /// Entries and items that there may be more.
     pub(super) entries: u64,
+    /// Their texts take all that they may.
+    pub(super) full_of_text: bool,
 }
 
 impl Room {
@@ -35,6 +37,14 @@ impl Room {
         let left = self.entries.checked_sub(entries as u64);
         self.entries = left.ok_or_else(|| Refusal::with(Code::QuotaExceeded, text))?;
         Ok(())
+    }
+
+    /// SYNC-46: whether an entry or an item may have so many bytes of text, where it had some before.
+    fn hold_text(self, before: usize, after: usize) -> Result<(), Refusal> {
+        match self.full_of_text && after > before.max(FREE_TEXT) {
+            true => Err(Refusal::with(Code::QuotaExceeded, "the channel has too much text")),
+            false => Ok(()),
+        }
     }
 
     /// SYNC-12, SYNC-13: reserved when announced, refused when there is no room.
@@ -137,10 +147,16 @@ impl Merge {
         let content = judge_content(ours.as_ref(), entry)?;
         let new = operation.attach.iter().filter(|e| !self.known.contains_key(&e.row.hash));
         let items = operation.item.iter().filter(|item| item.row.is_some());
+        let items_text = items.clone().filter_map(|item| item.row.as_ref()).map(|row| row.0.len());
+        room.hold_text(0, items_text.max().unwrap_or(0))?;
         room.add(new.count() + items.count())?;
         let mut news = false;
         for entry in &operation.attach {
+            let text =
+                |merge: &Self| merge.known.get(&entry.row.hash).map_or(0, Attach::text_bytes);
+            let before = text(self);
             news |= self.merge(entry, operation)?;
+            room.hold_text(before, text(self))?;
         }
         let lost = self.loss(ours.as_ref(), entry, operation, &content)?;
         match &content {

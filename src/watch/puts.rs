@@ -15,7 +15,7 @@ use super::dirty::{CLOSED, QUIET};
 use super::look::{self, Seen};
 use super::told::WatchEvent;
 use super::{Mirror, WatchError};
-use crate::catalog::{Access, CatalogError, Clash, Filed, LocalContent, LocalPut, Watched, join};
+use crate::catalog::{Access, Clash, Filed, LocalContent, LocalPut, Watched, join};
 use crate::chunker::{ChunkerError, SmallBatch};
 use crate::files::{self, PutError, Skipped};
 use crate::storage::Storage;
@@ -126,14 +126,14 @@ impl Mirror {
         let access = Access::owner(self.channel.portable_id.as_str());
         let filed = files::enter(&self.hub, &self.channel, puts.clone(), access).await;
         let filed = match filed {
-            Err(PutError::Catalog(CatalogError::OverQuota { .. })) if puts.len() > 1 => {
+            Err(PutError::Catalog(error)) if error.is_over_bounds() && puts.len() > 1 => {
                 // Some may have room.
                 for (seen, put) in seen.into_iter().zip(puts) {
                     Box::pin(self.enter(vec![Ready { seen, put }], changes)).await?;
                 }
                 return Ok(());
             }
-            Err(PutError::Catalog(error @ CatalogError::OverQuota { .. })) => {
+            Err(PutError::Catalog(error)) if error.is_over_bounds() => {
                 let path = join(&seen[0].parent, &seen[0].name);
                 self.skip(Skipped { path, reason: error.to_string() }, changes);
                 return Ok(());

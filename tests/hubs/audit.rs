@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use zotferry::audit::{Account, Mode, compare};
+use zotferry::catalog::{LocationState, NewLocation};
 use zotferry::channels::clones;
 use zotferry::files;
 use zotferry::hub::Hub;
@@ -282,6 +283,21 @@ async fn who_is_allowed_again_brings_nothing_back() {
     clones::remove(origin.hub(), &alice, &place().await).await.unwrap();
     assert_eq!(files::remove(origin.hub(), &alice, &["a".to_owned()]).await.unwrap(), 4);
     assert_eq!(forget(origin.hub(), 0).await.unwrap(), 0, "it may come back");
+    // A newer record of it, whoever brings that, makes it a place again that has proved nothing.
+    let (catalog, gone) = (&origin.hub().catalog, place().await);
+    let newer = NewLocation {
+        channel: alice.id,
+        site: gone.site,
+        replica: gone.replica,
+        primary: false,
+        deleted: true,
+        serial: gone.serial + 1,
+        record: gone.record,
+        state: LocationState::Pending,
+        foreign: false,
+    };
+    catalog.upsert_location(&newer).await.unwrap();
+    assert_eq!(forget(origin.hub(), 0).await.unwrap(), 0, "it may still come back");
 
     clones::allow(origin.hub(), &alice, &place().await).await.unwrap();
     origin.is_clone_of(&clone, "alice").await;
@@ -296,7 +312,7 @@ async fn who_is_allowed_again_brings_nothing_back() {
     put_many(&origin, dir.path(), "b", 1).await;
     clones::remove(origin.hub(), &alice, &place().await).await.unwrap();
     assert_eq!(files::remove(origin.hub(), &alice, &["b".to_owned()]).await.unwrap(), 2);
-    let (catalog, site, now) = (&origin.hub().catalog, origin.hub().site, origin.hub().clock.now());
+    let (site, now) = (origin.hub().site, origin.hub().clock.now());
     let gone = async |away| catalog.forget_tombstones(alice.id, site, now.plus(9), away).await;
     assert_eq!(gone(Millis(0)).await.unwrap(), 0);
     assert_eq!(gone(now.plus(3_600_000)).await.unwrap(), 2);

@@ -245,3 +245,19 @@ async fn uploads_that_come_together_are_entered_together() {
     assert_eq!(client.get("33").await.unwrap(), b"content 33");
     assert_eq!(hub.channel("alice").await.seq, 54);
 }
+
+/// Uploads that are underway have one quota together: each once had it to itself, for as long as it was slow.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_underway_have_one_quota_together() {
+    let (_dir, hub) = hub().await;
+    let client = Client::of(&hub, "alice").await;
+    let alice = hub.channel("alice").await.id;
+    hub.hub().catalog.set_quota(alice, Some(500_000)).await.unwrap();
+    let slow = client.upload("slow", "Content-Length: 400000", &noise(4, 300_000)).await;
+    client.something_is_written().await;
+    assert_eq!(client.put("other", &noise(5, 270_000)).await, 507);
+    assert_eq!(client.put("small", &noise(6, 1000)).await, 201);
+    drop(slow);
+    client.nothing_is_left().await;
+    assert_eq!(client.put("other", &noise(5, 270_000)).await, 201);
+}

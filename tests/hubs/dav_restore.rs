@@ -171,3 +171,41 @@ async fn names_of_uploads_lead_nowhere() {
     let refused = dav.send("PUT", ".restore/x", &[], "y").await;
     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
 }
+
+/// BACKUP-32: what waits has the room that the quota leaves, however its sizes are told; when it goes, others may come. Its
+/// folders have a number, its names a length: all of it once grew without bound beside the quota.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = TestHub::build(dir.path(), "hub", Setup::default()).await;
+    let channel = hub.create_channel("alice").await;
+    let dav = Client::of(&hub, "alice").await;
+    hub.hub().catalog.set_quota(channel.id, Some(1 << 20)).await.unwrap();
+    let status = async |name: &str, body: reqwest::Body| {
+        dav.send("PUT", &format!(".restore/{name}"), &[], body).await.status
+    };
+    let bytes = noise(1, 600_000);
+    let in_pieces = || {
+        let pieces = noise(2, 600_000).chunks(50_000).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let pieces = pieces.into_iter().map(Ok::<_, std::io::Error>);
+        reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))
+    };
+    put(&dav, "first", &bytes).await;
+    assert_eq!(status("second", noise(2, 600_000).into()).await, 507);
+    assert_eq!(status("second", in_pieces()).await, 507, "without a length");
+    let spool = hub.dir.join("restoring").join(channel.portable_id.as_str());
+    assert_eq!(files(&spool, &["tmp"]), [], "nothing is left of it");
+    assert_eq!(dav.ask("DELETE", ".restore/first").await, 204);
+    assert_eq!(status("second", in_pieces()).await, 201);
+    assert_eq!(status("third", bytes.clone().into()).await, 507);
+
+    hub.hub().catalog.set_quota(channel.id, None).await.unwrap();
+    assert_eq!(status("third", bytes.into()).await, 201);
+    std::fs::create_dir_all(spool.join("folders")).unwrap();
+    for n in 0..4095 {
+        std::fs::write(spool.join(format!("folders/{n}")), format!("folder {n}")).unwrap();
+    }
+    assert_eq!(dav.ask("MKCOL", ".restore/last").await, 201);
+    assert_eq!(dav.ask("MKCOL", ".restore/one%20more").await, 507);
+    assert_eq!(dav.ask("MKCOL", &format!(".restore/{}", "x".repeat(1025))).await, 414);
+}

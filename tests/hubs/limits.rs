@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use zotferry::catalog::MetaChange;
+use zotferry::files::set_meta;
 use zotferry_protocol::ids::Digest;
 use zotferry_protocol::packets::{Challenge, CloneSync, Packet};
 use zotferry_protocol::refusal::Code;
 
 use crate::craft::{Said, begin, chunks, name_of, post, put_operation};
+use crate::dav_client::Client;
 use crate::harness::{MIB, Setup, TestHub, blocked, noise, pair, set, until};
 
 /// Nobody is trusted to speak for others: loopback is counted like any address.
@@ -242,4 +245,42 @@ async fn a_channel_has_so_many_entries() {
     assert_eq!(clone.names("alice").await, ["file 0", "file 1", "file 2"]);
     origin.put_bytes("alice", "file 1", b"another").await;
     clone.shows("alice", "file 1", b"another").await;
+    // Nor do those who edit here make more; the limit once bound nobody but clones.
+    let dav = Client::of(&clone, "alice").await;
+    assert_eq!(dav.put("one more", b"one").await, 507);
+    assert_eq!(dav.ask("MKCOL", "folder").await, 507);
+    assert_eq!(dav.bring("COPY", "file%201", "a%20copy", false).await, 507);
+    assert_eq!(dav.bring("MOVE", "file%201", "moved", false).await, 201);
+    assert_eq!(dav.put("moved", b"changed").await, 204);
+}
+
+/// SYNC-46, SYNC-15: where the texts of a channel take all that they may, an entry with a long one is refused by name, and
+/// others are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_has_so_much_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = |config: &mut toml::Table| set(config, "limits", "text_mib", 0);
+    let (origin, clone) = pair(dir.path(), Setup::default(), Setup::with(none)).await;
+    let alice = origin.channel("alice").await;
+    for name in ["long", "short"] {
+        origin.put_bytes("alice", name, b"one").await;
+    }
+    clone.has("alice", 2).await;
+    for (name, bytes) in [("long", 2_000), ("short", 20)] {
+        let title = Some("t".repeat(bytes));
+        let change = MetaChange { title, ..MetaChange::default() };
+        set_meta(origin.hub(), &alice, &[name.to_owned()], change).await.unwrap();
+    }
+    let id = clone.channel("alice").await.id;
+    let title = async |name: &str| {
+        let entry = clone.hub().catalog.by_path(id, &[name]).await.unwrap().unwrap();
+        entry.title.map_or(0, |title| title.len())
+    };
+    until("the short one has come", async || title("short").await == 20).await;
+    until("the long one is refused", async || {
+        let reports = origin.hub().catalog.reports(alice.id, 10).await.unwrap();
+        reports.iter().any(|report| report.status == Code::QuotaExceeded.word())
+    })
+    .await;
+    assert_eq!(title("long").await, 0);
 }

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use zotferry::hub::Hub;
 use zotferry::storage::PartialKey;
-use zotferry::sweep::{sweep, sweep_unfinished};
+use zotferry::sweep::{KEPT, sweep, sweep_unfinished};
 use zotferry_protocol::ids::{Digest, Role};
 use zotferry_protocol::packets::{ManifestItem, ManifestRequest, Packet};
 use zotferry_protocol::refusal::Code;
 
 use crate::craft::name_of;
+use crate::dav_client::Client;
 use crate::harness::{Setup, TestHub, noise, pair, until};
 
 /// FETCH-47: replaced content is kept while a clone has not heard of the new one, and goes after.
@@ -49,6 +50,48 @@ async fn replaced_content_goes_when_every_clone_has_heard() {
     let answer = clone.hub().call(&peer, &alice.portable_id, &ask, None).await.unwrap();
     let Packet::ManifestPages(pages) = &*answer else { panic!("a {}", answer.kind()) };
     assert_eq!((pages.pages.len(), pages.refused[0].code.0), (0, Code::Gone.number()));
+}
+
+/// FETCH-48, SYNC-47: what a file was before goes early when it takes much of the quota, but not while a clone has not heard;
+/// until then no more is taken than twice the quota, from here or from elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn replaced_content_goes_early_when_it_takes_too_much_room() {
+    const SIZE: usize = 300 << 10;
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, clone) = pair(dir.path(), Setup::default(), Setup::default()).await;
+    let (here, there) = (origin.channel("alice").await.id, clone.channel("alice").await.id);
+    origin.hub().catalog.set_quota(here, Some(SIZE as u64)).await.unwrap();
+    clone.hub().catalog.set_quota(there, Some(2 * SIZE as u64)).await.unwrap();
+    let dav = Client::of(&origin, "alice").await;
+    assert_eq!(dav.put("notes", &noise(1, SIZE)).await, 201);
+    clone.shows("alice", "notes", &noise(1, SIZE)).await;
+    let clone = clone.stop().await;
+    assert_eq!(dav.put("notes", &noise(2, SIZE)).await, 204);
+    assert_eq!(dav.put("notes", &noise(3, SIZE)).await, 507, "it is kept for the clone");
+    assert_eq!(dav.put("notes", &noise(3, 10)).await, 507, "also what fits into memory");
+    assert_eq!(sweep(origin.hub(), KEPT).await.unwrap(), 0, "the clone has not heard");
+    let clone = clone.start().await;
+    let heard = async |hub: &TestHub| {
+        until("the other has heard", async || {
+            hub.hub().catalog.lagging(hub.hub().site).await.unwrap().is_empty()
+        })
+        .await;
+    };
+    for n in 2..5 {
+        clone.shows("alice", "notes", &noise(n, SIZE)).await;
+        heard(&origin).await;
+        assert_eq!(sweep(origin.hub(), KEPT).await.unwrap(), 1);
+        assert_eq!(dav.put("notes", &noise(n + 1, SIZE)).await, 204);
+    }
+    // The clone keeps three, and a fourth would be more than twice its quota.
+    until("it is refused there", async || {
+        let reports = origin.hub().catalog.reports(here, 10).await.unwrap();
+        reports.iter().any(|report| report.status == Code::QuotaExceeded.word())
+    })
+    .await;
+    heard(&clone).await;
+    assert_eq!(sweep(clone.hub(), KEPT).await.unwrap(), 2);
+    clone.shows("alice", "notes", &noise(5, SIZE)).await;
 }
 
 /// What a crash left of an upload is gone after the next start; what was begun of a file that is to be fetched stays.

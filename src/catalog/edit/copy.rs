@@ -6,7 +6,6 @@ use zotferry_protocol::packets::Op;
 use super::{Edit, EditError, Maker, Renamed};
 use crate::catalog::attach::check_name;
 use crate::catalog::error::CatalogError;
-use crate::catalog::put::check_quota;
 use crate::catalog::{Attach, Catalog, data};
 
 /// Entries copied in one transaction.
@@ -61,12 +60,13 @@ impl Catalog {
             let copies = edit.duplicate(page, Some(to)).await?;
             below.extend(copies.into_iter().filter_map(Inside::of));
             if uncommitted >= SOME {
-                edit.commit_within_quota().await?;
+                edit.commit().await?;
                 edit = Edit::begin(self, maker).await?;
                 uncommitted = 0;
             }
         }
-        edit.commit_within_quota().await?;
+        // What is copied counts in full, though its bytes are stored once.
+        edit.commit().await?;
         let entry = self.entry(maker.channel, &copy.1).await?.ok_or(EditError::NotFound)?;
         Ok(Renamed { entry, replaced })
     }
@@ -116,11 +116,5 @@ impl Edit<'_, '_, '_> {
         self.write().await?;
         data::copy(&mut self.tx, self.channel.id, &contents, self.maker.now).await?;
         Ok(copies)
-    }
-
-    /// What is copied counts in full, though its bytes are stored once.
-    async fn commit_within_quota(mut self) -> Result<(), CatalogError> {
-        check_quota(&mut self.tx, &self.channel.clone()).await?;
-        self.commit().await
     }
 }

@@ -24,6 +24,7 @@ use zotferry_protocol::packets::Op;
 use zotferry_protocol::version::Version;
 
 use super::attach::{self, check_name};
+use super::bounds::Bounds;
 use super::channels::{Channel, channel_in};
 use super::columns::{VersionBytes, integer};
 use super::error::CatalogError;
@@ -114,6 +115,7 @@ struct Edit<'c, 'm, 'a> {
     tx: Transaction<'static, Sqlite>,
     maker: &'m mut Maker<'a>,
     channel: Channel,
+    bounds: Bounds,
     hlc: u64,
     seq: u64,
     before: HashMap<ResourceId, Attach>,
@@ -124,9 +126,10 @@ impl<'c, 'm, 'a> Edit<'c, 'm, 'a> {
     async fn begin(catalog: &'c Catalog, maker: &'m mut Maker<'a>) -> Result<Self, CatalogError> {
         let mut tx = catalog.begin().await?;
         let channel = channel_in(&mut tx, maker.channel).await?;
+        let bounds = Bounds::of(catalog, &mut tx, &channel).await?;
         let (hlc, seq) = (channel.hlc, channel.seq);
         let (before, changed) = (HashMap::new(), Vec::new());
-        Ok(Self { catalog, tx, maker, channel, hlc, seq, before, changed })
+        Ok(Self { catalog, tx, maker, channel, bounds, hlc, seq, before, changed })
     }
 
     /// The entry at a path.
@@ -193,9 +196,10 @@ impl<'c, 'm, 'a> Edit<'c, 'm, 'a> {
         write_rows(&mut self.tx, self.channel.id, &changed, &before, self.maker.now).await
     }
 
-    /// Writes the rest and commits: durable when it returns.
+    /// Writes the rest, looks whether the channel may hold it all, and commits: durable when it returns.
     async fn commit(mut self) -> Result<(), CatalogError> {
         self.write().await?;
+        self.bounds.keep(&mut self.tx).await?;
         sqlx::query("UPDATE channel SET seq = ?2, hlc = ?3 WHERE id = ?1")
             .bind(self.channel.id)
             .bind(integer(self.seq)?)

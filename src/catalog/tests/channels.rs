@@ -5,6 +5,12 @@ use zotferry_protocol::ids::{Millis, ReplicaId};
 use crate::catalog::testing::{Fixture, NOW, Numbering, new_channel, portable_id, put, want};
 use crate::catalog::{CatalogError, NewChannel};
 
+/// Bytes that may still be put into alice's.
+async fn room(hub: &Fixture) -> u64 {
+    let channel = hub.channel(hub.alice).await.expect("read");
+    hub.room(&channel, 0).await.expect("read")
+}
+
 /// ID-1: a channel is found by id and by nick, and is added once.
 #[tokio::test]
 async fn a_channel_is_found_by_id_and_nick() {
@@ -62,15 +68,15 @@ async fn the_clock_of_a_channel_always_rises() {
 #[tokio::test]
 async fn room_is_what_quota_leaves() {
     let hub = Fixture::create().await;
-    assert_eq!(hub.channel(hub.alice).await.expect("read").room(), u64::MAX);
+    assert_eq!(room(&hub).await, u64::MAX);
     hub.set_quota(hub.alice, Some(100)).await.expect("stored");
     hub.announce(&[want("f1", 1, 30)]).await;
     let batch = hub.batch(vec![put(&["a"], 2, 50)]);
     hub.local_put(&batch, &mut Numbering::default(), NOW).await.expect("fits");
     assert_eq!(hub.bytes().await, (50, 30));
-    assert_eq!(hub.channel(hub.alice).await.expect("read").room(), 20);
+    assert_eq!(room(&hub).await, 20);
     hub.set_quota(hub.alice, Some(10)).await.expect("stored");
-    assert_eq!(hub.channel(hub.alice).await.expect("read").room(), 0);
+    assert_eq!(room(&hub).await, 0);
 }
 
 /// Writers take turns, whichever thread they are on; none is turned away.

@@ -1,6 +1,7 @@
 //! Tests of what several files of the catalog do together, by theme.
 
 mod apply;
+mod bounds;
 mod bring;
 mod channels;
 mod compared;

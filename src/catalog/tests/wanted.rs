@@ -221,8 +221,8 @@ async fn forgetting_returns_roots_nobody_names() {
     assert_eq!(hub.bytes().await, (10, 0));
     hub.mark_present(&[ids[3]]).await.expect("late bytes");
     assert!(content(&hub, ids[3]).await.held);
-    assert!(hub.superseded(Millis(50), 9).await.expect("read").is_empty());
-    let old: Vec<_> = hub.superseded(Millis(51), 9).await.expect("read");
+    assert!(hub.superseded(Millis(50), 9, &[]).await.expect("read").is_empty());
+    let old: Vec<_> = hub.superseded(Millis(51), 9, &[]).await.expect("read");
     assert_eq!(old.iter().map(|d| d.id).collect::<Vec<_>>(), [ids[0], ids[2], ids[3]]);
     let free = hub.forget(&ids, NOW).await.expect("forgotten");
     assert_eq!(free, [digest(3), digest(4)]);

@@ -10,10 +10,10 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use zotferry_protocol::ids::{Digest, ResourceId, Role};
 
-use super::columns::{Hex, checked, list, number, parsed};
+use super::columns::{Hex, checked, integer, list, number, parsed};
 use super::data::{Data, DataState, data};
 use super::error::CatalogError;
-use super::{Catalog, ChannelNo};
+use super::{Catalog, ChannelNo, WantedNo};
 
 /// What bytes are asked for by.
 pub type ContentName = (ResourceId, Role, Digest);
@@ -65,6 +65,21 @@ impl Catalog {
         let held =
             |row: &SqliteRow| Ok((checked(row, "root", Digest::from_slice)?, number(row, "size")?));
         rows.iter().map(held).collect()
+    }
+
+    /// The other rows of the same content of a channel, which share its partial file.
+    pub async fn twins(&self, of: &Data) -> Result<Vec<WantedNo>, CatalogError> {
+        let rows = sqlx::query_scalar(
+            "SELECT id FROM data INDEXED BY data_root
+             WHERE root = ?2 AND channel = ?1 AND size = ?3 AND id <> ?4 ORDER BY id",
+        )
+        .bind(of.channel)
+        .bind(of.root.as_bytes())
+        .bind(integer(of.size)?)
+        .bind(of.id)
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        Ok(rows)
     }
 
     /// Roots of other contents of the same entry that are in storage, the latest first: what a new

@@ -6,13 +6,13 @@
 //! Spec: BACKUP-32.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use futures_util::StreamExt as _;
+use tempfile::TempPath;
 
 use super::Dav;
 use super::restoring::{Failed, blocking};
@@ -77,10 +77,12 @@ async fn take(
         return Ok(StatusCode::SERVICE_UNAVAILABLE);
     };
     let (file, path) = blocking(move || spool.begin()).await?;
+    // When the connection is lost, this request just ends.
+    let path = TempPath::try_from_path(path)?;
     let size = match receive(file, pieces, &mut room).await {
         Ok(Some(size)) if declared.is_none_or(|declared| declared == size) => size,
         cut => {
-            blocking(move || std::fs::remove_file(path)).await?;
+            blocking(move || path.close()).await?;
             let full = matches!(cut, Ok(None));
             return Ok(if full {
                 StatusCode::INSUFFICIENT_STORAGE
@@ -92,7 +94,7 @@ async fn take(
     let last = name.rsplit('/').next().unwrap_or_default();
     let needless = NEEDLESS.contains(&last) || name.split('/').any(|part| part == "digests");
     if needless || name.split('/').any(|part| part == "index") {
-        blocking(move || std::fs::remove_file(path)).await?;
+        blocking(move || path.close()).await?;
     } else {
         enter(dav, visit, &name, path, place).await?;
     }
@@ -105,7 +107,7 @@ async fn enter(
     dav: &Arc<Dav>,
     visit: &Arc<Visit>,
     name: &str,
-    path: PathBuf,
+    path: TempPath,
     place: Turn,
 ) -> Result<(), Failed> {
     let (dav, visit, name) = (Arc::clone(dav), Arc::clone(visit), name.to_owned());
@@ -113,9 +115,10 @@ async fn enter(
         // Those who wait here are as many as have a place.
         let _place = place;
         let _one = dav.restoring.taking.in_channel(visit.channel.id).await;
-        take_upload(visit.hub(), &visit.channel, &name, path).await
+        let path = path.keep().map_err(|error| error.error)?;
+        Ok::<_, Failed>(take_upload(visit.hub(), &visit.channel, &name, path).await?)
     });
-    Ok(entering.await??)
+    entering.await?
 }
 
 /// The body into a file; how many bytes came, none if there is no room for them.

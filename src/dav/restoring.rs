@@ -32,7 +32,7 @@ const DAV: &str = "DAV:";
 const OURS: &str = "urn:zotferry:restore";
 /// How long a file that went at once is still known: programs look at what they have uploaded.
 const REMEMBERED: Duration = Duration::from_secs(120);
-/// And how many of them.
+/// And how many of a channel.
 const RECENT: usize = 4096;
 /// Bytes of a name.
 const MAX_NAME: usize = 1024;
@@ -163,9 +163,12 @@ async fn get(spool: Spool, name: String) -> Result<Response<Body>, Failed> {
 impl Restoring {
     pub(super) fn remember(&self, channel: i64, name: String, size: u64) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|known| known.at.elapsed() < REMEMBERED && known.name != name);
-        if recent.len() >= RECENT {
-            recent.pop_front();
+        let same = |known: &Recent| known.channel == channel && known.name == name;
+        recent.retain(|known| known.at.elapsed() < REMEMBERED && !same(known));
+        if recent.iter().filter(|known| known.channel == channel).count() >= RECENT
+            && let Some(oldest) = recent.iter().position(|known| known.channel == channel)
+        {
+            recent.remove(oldest);
         }
         recent.push_back(Recent { channel, name, size, at: Instant::now() });
     }

@@ -85,11 +85,13 @@ pub struct FileProgress {
 }
 
 impl ActiveFile {
-    /// Opens or continues the partial file of a wanted content that these hubs have. Blocking.
+    /// Opens or continues the partial file of a wanted content that these hubs have, and that other rows have filled, perhaps.
+    /// Blocking.
     pub(super) fn open(
         hub: &Arc<Hub>,
         data: Data,
         sites: &[SiteNo],
+        twins: &[i64],
     ) -> Result<Arc<Self>, ChunkerError> {
         let chunks = zotferry_protocol::manifest::Manifest::of(data.size)?.chunks();
         let range = (chunks / JOBS).clamp(1, MAX_RANGE);
@@ -97,6 +99,8 @@ impl ActiveFile {
         let mut transfer = Transfer::new(data.root, data.size, config)?;
         let assembly =
             Assembly::open(&*hub.storage, data.channel, data.root, *transfer.manifest())?;
+        forget_records(hub, twins, transfer.manifest().pages())
+            .map_err(StorageError::io("taking over a partial file"))?;
         if assembly.resumed() {
             restore(hub, &data, &mut transfer);
         } else {
@@ -424,6 +428,14 @@ impl ActiveFile {
             () = self.leaving() => {}
         }
     }
+}
+
+/// What is recorded under other names must not count for a partial file that may be begun anew under this one: who takes it up
+/// after this one reads it back.
+fn forget_records(hub: &Hub, twins: &[i64], pages: u32) -> std::io::Result<()> {
+    let recorded = |id: i64| (0..pages).any(|page| !matches!(hub.queue.held(id, page), Ok(None)));
+    let twins = twins.iter().filter(|id| recorded(**id));
+    twins.into_iter().try_for_each(|id| hub.queue.forget(*id)).map_err(std::io::Error::other)
 }
 
 /// What was here before: durable chunks count. After an unclean stop every chunk that may be on disk is read back,

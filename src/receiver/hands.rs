@@ -110,7 +110,8 @@ impl Receiver {
         let (hub, id) = (Arc::clone(&self.hub), data.id);
         let sources = hub.catalog.sources_of(hub.site, &[id]).await?;
         let sites = sources.get(&id).cloned().unwrap_or_default();
-        let opening = move || ActiveFile::open(&hub, data, &sites);
+        let twins = hub.catalog.twins(&data).await?;
+        let opening = move || ActiveFile::open(&hub, data, &sites, &twins);
         let file = match tokio::task::spawn_blocking(opening).await? {
             Ok(file) => file,
             Err(error) if error.retry() != Retry::Never => {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use zotferry::catalog::{Channel, ChannelOverview, DataState, LocationState, SiteNo};
 use zotferry::channels::{self, Identity};
 use zotferry::files;
-use zotferry::hub::{Clock, Hub, HubError, Parts, Peer};
+use zotferry::hub::{Clock, FolderError, Hub, HubError, Parts, Peer};
 use zotferry::keys::PrivateKey;
 use zotferry::metrics::Counts;
 use zotferry::service::Service;
@@ -126,8 +126,20 @@ impl Stopped {
 
     async fn serve(self, listener: TcpListener) -> Result<TestHub, HubError> {
         let Rest { clock, storage, .. } = self.rest.clone();
-        let parts = Parts { clock: Clock::ahead_by(clock), storage };
-        let hub = Arc::new(Hub::open_with(&self.dir, parts).await?);
+        let open = || {
+            let parts = Parts { clock: Clock::ahead_by(clock), storage: storage.clone() };
+            Hub::open_with(&self.dir, parts)
+        };
+        let mut opened = open().await;
+        // In this process a task of the hub that stopped may still be letting go of it.
+        for _ in 0..500 {
+            if !matches!(opened, Err(HubError::Folder(FolderError::Busy(..)))) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            opened = open().await;
+        }
+        let hub = Arc::new(opened?);
         let service = Service::start(hub, listener).await?;
         Ok(TestHub { dir: self.dir, service, rest: self.rest })
     }

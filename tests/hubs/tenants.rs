@@ -172,3 +172,47 @@ async fn another_name_goes_on_with_what_came() {
     clone.shows("alice", left, &film).await;
     assert_eq!(clone.counts().chunks, 20, "no chunk came twice");
 }
+
+/// FETCH-35: who takes a partial file up under another name reads it back, and what was recorded under the first one counts no
+/// more: the file may be begun anew meanwhile, and records of the old one would make a hole count as bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_under_another_name_count_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, clone) =
+        crate::harness::pair(dir.path(), Setup::proxied(), Setup::default()).await;
+    let clone = clone.stop().await.start().await;
+    let film = noise(7, 20 * MIB);
+    origin.proxy().allow(9 * MIB as u64 + 4000);
+    for name in ["one", "two"] {
+        origin.put_bytes("alice", name, &film).await;
+    }
+    let receiver = &clone.service.receiver;
+    let durable = async || receiver.progress().first().map_or(0, |file| file.held);
+    until("some chunks are durable", async || durable().await >= 4 * MIB as u64).await;
+    until("both are known", async || clone.names("alice").await.len() == 2).await;
+    let (first, channel) = (receiver.progress()[0].clone(), clone.channel("alice").await.id);
+    let pause = async |paused| {
+        clone.hub().catalog.set_paused(channel, paused).await.unwrap();
+        clone.hub().tell_receiver();
+    };
+    pause(true).await;
+    until("it rests", async || receiver.progress().is_empty()).await;
+    assert!(clone.hub().queue.held(first.wanted, 0).unwrap().is_some());
+
+    let other = match name_of(&clone, "alice", "one").await.0 == first.hash {
+        true => name_of(&clone, "alice", "two").await.0,
+        false => name_of(&clone, "alice", "one").await.0,
+    };
+    let other = clone.hub().catalog.content_of(channel, &other, Role::File).await.unwrap().unwrap();
+    let (reading, size) = (std::sync::Arc::clone(receiver), other.size);
+    let reading = tokio::spawn(async move { reading.read(&other, 0..size).await.map(drop) });
+    until("it is in hand again", async || !receiver.progress().is_empty()).await;
+    assert_eq!(clone.hub().queue.held(first.wanted, 0).unwrap(), None);
+    origin.proxy().allow_all();
+    pause(false).await;
+    for name in ["one", "two"] {
+        clone.shows("alice", name, &film).await;
+    }
+    reading.await.unwrap().unwrap();
+    assert_eq!(clone.counts().chunks, 20, "no chunk came twice");
+}

@@ -63,12 +63,21 @@ impl LocalStorage {
             let (path, detail) = (dir.join("content"), "it is missing".into());
             return Err(StorageError::Unusable { path, detail });
         }
-        Ok(Self { tree: Arc::new(Tree::open(&folder)?), small })
+        let tree = Tree::open(&folder)?;
+        // Of a release that kept one partial file of a root for all channels.
+        for name in tree.partial.names()?.iter().filter(|name| is_root(name)) {
+            tree.partial.unlink(name)?;
+        }
+        Ok(Self { tree: Arc::new(tree), small })
     }
 
     fn file(&self, root: &Digest) -> Result<Option<File>> {
         self.tree.home(root)?.read(&root.to_string())
     }
+}
+
+fn is_root(name: &str) -> bool {
+    name.parse::<Digest>().is_ok_and(|root| root.to_string() == name)
 }
 
 impl Storage for LocalStorage {

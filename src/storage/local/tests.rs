@@ -142,6 +142,12 @@ fn foreign_names_are_passed_over() {
         fs::write(folder.join(name), "").unwrap();
     }
     assert!(storage.partials().unwrap().is_empty());
+    // But for those of an earlier release, which nobody goes on with.
+    let earlier = folder.join(item(1, 1).0.to_string());
+    fs::write(&earlier, "half").unwrap();
+    drop(storage);
+    LocalStorage::open(dir.path()).unwrap();
+    assert!(!earlier.exists() && folder.join("lost+found").exists());
 }
 
 /// Rows written by a later program are not touched.

@@ -6,13 +6,13 @@ CREATE TABLE channel_text (
 ) STRICT;
 
 ALTER TABLE attach ADD COLUMN text INTEGER GENERATED ALWAYS AS (
-    max(0, octet_length(creator) + octet_length(filetype) + octet_length(allow_cid) + octet_length(allow_gid)
-         + octet_length(deny_cid) + octet_length(deny_gid) + octet_length(extra) + octet_length(photos)
-         + coalesce(octet_length(title), 0) - 1024)) VIRTUAL;
+    max(0, length(CAST(creator AS BLOB)) + length(CAST(filetype AS BLOB)) + length(CAST(allow_cid AS BLOB)) + length(CAST(allow_gid AS BLOB))
+         + length(CAST(deny_cid AS BLOB)) + length(CAST(deny_gid AS BLOB)) + length(CAST(extra AS BLOB)) + length(CAST(photos AS BLOB))
+         + coalesce(length(CAST(title AS BLOB)), 0) - 1024)) VIRTUAL;
 ALTER TABLE item ADD COLUMN text INTEGER GENERATED ALWAYS AS (
-    max(0, coalesce(octet_length(row_bytes), 0) - 1024)) VIRTUAL;
+    max(0, coalesce(length(CAST(row_bytes AS BLOB)), 0) - 1024)) VIRTUAL;
 ALTER TABLE dav_property ADD COLUMN text INTEGER GENERATED ALWAYS AS (
-    octet_length(namespace) + octet_length(name) + octet_length(xml)) VIRTUAL;
+    length(CAST(namespace AS BLOB)) + length(CAST(name AS BLOB)) + length(CAST(xml AS BLOB))) VIRTUAL;
 
 INSERT INTO channel_text (channel, bytes)
 SELECT id, coalesce((SELECT sum(text) FROM attach WHERE channel = c.id), 0)

@@ -105,7 +105,7 @@ made in the same way, whose key a run changes: make another for each run. `--spa
 
 Examples:
   zotferry conform http://127.0.0.1:9000 --guid GUID --key hub/keys/channel-ID.pem --html report.html
-  zotferry conform URL --guid GUID --key FILE --only signing,SYNC-9,chunks.resume*
+  zotferry conform URL --guid GUID --key FILE --only signing,SYNC-9,resume.over*
   zotferry conform --list --only replay
 
 How a case ends:

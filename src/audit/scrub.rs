@@ -16,6 +16,7 @@ use crate::catalog::{CatalogError, ScrubMark};
 use crate::chunker::ChunkerError;
 use crate::chunker::verify::{Verdict, verify};
 use crate::hub::Hub;
+use crate::photos;
 use crate::storage::StorageError;
 
 /// Contents looked at between two marks.
@@ -170,8 +171,13 @@ async fn set_aside(
 ) -> Result<(), ScrubError> {
     let _nothing_is_stored = hub.storing.write().await;
     if verdict == Verdict::Damaged {
-        let storage = Arc::clone(&hub.storage);
-        tokio::task::spawn_blocking(move || storage.set_aside(&root)).await??;
+        let aside = Arc::clone(hub);
+        let setting_aside = move || {
+            // What was made of damaged bytes, or noted of them, is not of this content.
+            photos::forget(&aside, &[root]);
+            aside.storage.set_aside(&root)
+        };
+        tokio::task::spawn_blocking(setting_aside).await??;
     }
     let given_up = hub.catalog.give_up_held(&root, hub.site).await?;
     if verdict == Verdict::Damaged {

@@ -159,7 +159,7 @@ impl Bringers {
         let channel = self.may_bring(statement).await?;
         let rows = self.rows(&channel, &root).await?;
         let size = rows[0].size;
-        if rows.iter().any(|row| row.held) {
+        if rows.iter().any(|row| row.held && row.size == size) {
             return Ok(Standing { size, present: true, held: chunks(size)? });
         }
         let manifest = manifest(size)?;
@@ -243,6 +243,8 @@ impl Bringers {
     async fn awaited(&self, channel: &Channel, root: &Digest) -> Result<Vec<Data>, Refusal> {
         let mut rows = self.rows(channel, root).await?;
         rows.retain(|row| !row.held && row.source == Source::Backup);
+        let size = rows.first().map(|row| row.size);
+        rows.retain(|row| Some(row.size) == size);
         if rows.is_empty() { Err(Code::UnknownResource.into()) } else { Ok(rows) }
     }
 }

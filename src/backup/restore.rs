@@ -187,9 +187,12 @@ impl Restoring<'_> {
             .collect();
         let entries: Vec<ResourceId> = entries.into_iter().collect();
         let lacking = self.hub.catalog.lacking(self.channel.id, &entries).await?;
+        // A row may have been announced with another size than its root has bytes: it is none of these.
         let mut ids: HashMap<Digest, Vec<i64>> = HashMap::new();
-        for Data { id, root, .. } in lacking {
-            ids.entry(root).or_default().push(id);
+        for Data { id, root, size, .. } in lacking {
+            if contents.get(&root).is_some_and(|(content, _)| content.size == size) {
+                ids.entry(root).or_default().push(id);
+            }
         }
         contents.retain(|root, _| ids.contains_key(root));
         let (wanted, paths): (Vec<Content>, Vec<&str>) =

@@ -30,7 +30,7 @@ use zotferry_protocol::packets::{OpStatus, Operation, Source};
 use super::SaveError;
 use super::bring::{Fault, Shelf, bring};
 use super::upload::{Kind, look};
-use crate::catalog::Channel;
+use crate::catalog::{Channel, Data};
 use crate::durable;
 use crate::hub::Hub;
 use crate::packets::merge_answer;
@@ -432,7 +432,7 @@ async fn restore(
     let wanted: Vec<Content> = metadata
         .contents
         .iter()
-        .filter(|content| !content.missing && lacking.iter().any(|row| row.root == content.root))
+        .filter(|content| !content.missing && lacking.iter().any(|row| is_of(row, content)))
         .cloned()
         .collect();
     let _until_named = hub.storing.read().await;
@@ -445,11 +445,16 @@ async fn restore(
         if let Err(fault) = outcome {
             return Ok(Some(fault));
         }
-        let ids = lacking.iter().filter(|row| row.root == content.root).map(|row| row.id);
+        let ids = lacking.iter().filter(|row| is_of(row, content)).map(|row| row.id);
         hub.catalog.mark_present(&ids.collect::<Vec<_>>()).await?;
     }
     hub.report_soon(channel.id);
     Ok(None)
+}
+
+/// Whether a row waits for a content: a root may have been announced with another size than it has bytes.
+fn is_of(row: &Data, content: &Content) -> bool {
+    (row.root, row.size) == (content.root, content.size)
 }
 
 /// BACKUP-33: what a file is called here: nothing of its name is in a path.

@@ -69,14 +69,15 @@ impl Watch {
             once: self.once,
         };
         let mut events = client.lines(&question).await?;
-        let mut last = Tally::default();
+        let (mut last, mut held) = (Tally::default(), false);
         while let Some(event) = events.next().await? {
             if let WatchEvent::Settled(tally) = &event {
                 last = *tally;
             }
+            held |= matches!(event, WatchEvent::Held { .. });
             if self.json { output::json(&event) } else { show(&event) }
         }
-        Ok(if last.skipped + last.held > 0 { Exit::Partly } else { Exit::Done })
+        Ok(if last.skipped > 0 || held { Exit::Partly } else { Exit::Done })
     }
 }
 

@@ -76,9 +76,12 @@ async fn take(
     let Ok(place) = visit.hub().uploads.take(visit.channel.id).await else {
         return Ok(StatusCode::SERVICE_UNAVAILABLE);
     };
-    let (file, path) = blocking(move || spool.begin()).await?;
-    // When the connection is lost, this request just ends.
-    let path = TempPath::try_from_path(path)?;
+    // When the connection is lost, this request just ends, wherever it is.
+    let beginning = move || {
+        let (file, path) = spool.begin()?;
+        Ok((file, TempPath::try_from_path(path)?))
+    };
+    let (file, path) = blocking(beginning).await?;
     let size = match receive(file, pieces, &mut room).await {
         Ok(Some(size)) if declared.is_none_or(|declared| declared == size) => size,
         cut => {

@@ -36,6 +36,7 @@ const REMEMBERED: Duration = Duration::from_secs(120);
 const RECENT: usize = 4096;
 /// Bytes of a name.
 const MAX_NAME: usize = 1024;
+
 /// What the requests share.
 #[derive(Default)]
 pub(super) struct Restoring {

@@ -37,6 +37,8 @@ fn a_folder_is_mirrored_once() {
     assert_eq!(settled(&watch(0, &["--confirm"]))["removed"], 4);
     home.run(4, &["--dir", "a", "watch", "bob", "folder", "--once"]);
     home.run(1, &["--dir", "a", "watch", "alice", "a", "--once"]);
+    let missing = home.run(6, &["--dir", "a", "watch", "alice", "no folder", "--once"]);
+    assert!(missing.err.contains("no folder"), "{}", missing.err);
 }
 
 /// A `[[watch]]` of the settings mirrors for as long as the hub runs; a command shows what it does.

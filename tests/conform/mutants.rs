@@ -55,6 +55,16 @@ fn as_said(
     response
 }
 
+/// A hub that answers wrongly.
+fn says(name: &'static str, caught_by: &'static [&'static str], said: Said) -> Mutant {
+    Mutant { name, caught_by, ask: as_asked, said }
+}
+
+/// A hub that takes what it is asked wrongly.
+fn takes(name: &'static str, caught_by: &'static [&'static str], ask: Ask) -> Mutant {
+    Mutant { name, caught_by, ask, said: as_said }
+}
+
 /// Each broken hub fails the cases that it must fail, and the control; without a mutant the same front changes
 /// nothing.
 #[tokio::test(flavor = "multi_thread")]

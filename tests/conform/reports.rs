@@ -50,6 +50,10 @@ fn the_command_reports_in_every_form() {
     assert_eq!(code, Some(1), "{text}");
     let (code, text) = conform(&url, &["--only", "envelope.cutt"]);
     assert!(code == Some(2) && text.contains("envelope.cutt"), "{code:?} {text}");
+    // Before anything is asked.
+    let nowhere = file("no folder/r.html");
+    let (code, text) = conform(&format!("http://{}", free_port()), &["--html", &nowhere]);
+    assert!(code == Some(2) && text.contains("no folder"), "{code:?} {text}");
     let (code, text) = conform(&format!("http://{}", free_port()), &["--only", "envelope.cut"]);
     assert_eq!(code, Some(3), "{text}");
 }

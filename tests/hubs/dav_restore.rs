@@ -7,7 +7,7 @@ use zotferry_backup::Backup;
 
 use crate::backup::{alone, data_file, empty_clone, furnish, lines, options, save, shows_all};
 use crate::dav_client::Client;
-use crate::harness::{Setup, TestHub, noise, random, seed};
+use crate::harness::{Setup, TestHub, noise, random, seed, until};
 
 /// The files of a backup below some of its folders: name, bytes.
 fn files(backup: &Path, folders: &[&str]) -> Vec<(String, Vec<u8>)> {
@@ -208,4 +208,19 @@ async fn what_waits_is_bounded() {
     assert_eq!(dav.ask("MKCOL", ".restore/last").await, 201);
     assert_eq!(dav.ask("MKCOL", ".restore/one%20more").await, 507);
     assert_eq!(dav.ask("MKCOL", &format!(".restore/{}", "x".repeat(1025))).await, 414);
+}
+
+/// BACKUP-33: an upload whose connection is lost leaves nothing, and takes no room.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_breaks_off_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = TestHub::build(dir.path(), "hub", Setup::default()).await;
+    let alice = hub.create_channel("alice").await;
+    let dav = Client::of(&hub, "alice").await;
+    let came = hub.hub().folder.restoring(&alice.portable_id).join("tmp");
+    let count = || std::fs::read_dir(&came).map_or(0, Iterator::count);
+    let begun = dav.upload(".restore/data", "Content-Length: 9000000", &noise(1, 300_000)).await;
+    until("it comes", async || count() == 1).await;
+    drop(begun);
+    until("it is gone", async || count() == 0).await;
 }

@@ -65,9 +65,14 @@ async fn a_damaged_file_is_kept_beside() {
     };
     let (one, other) = (root_of(&clone, "film").await, root_of(&clone, "song").await);
     std::fs::write(place(&one), b"not a film").unwrap();
+    // What was noted of the damaged bytes is none of the whole ones.
+    let noted = clone.hub().folder.scales().join(format!("{:02x}/{one}-1-bad", one.0[0]));
+    std::fs::create_dir_all(noted.parent().unwrap()).unwrap();
+    std::fs::write(&noted, "its pixels end too early").unwrap();
     std::fs::remove_file(place(&other)).unwrap();
     let found = checked(&clone).await;
     assert_eq!((found.damaged, found.missing, found.wanted), (1, 1, 2));
+    assert!(!noted.exists());
     let beside = clone.dir.join("storage/damaged").join(one.to_string());
     assert_eq!(std::fs::read(beside).unwrap(), b"not a film");
     clone.shows("alice", "film", &film).await;

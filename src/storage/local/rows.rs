@@ -119,9 +119,10 @@ impl Rows {
         let probed = wait(async {
             let mut connection = options(&path).connect().await?;
             let found = version(&mut connection).await?;
-            upgrade(&mut connection, found, schema).await?;
-            for &probe in schema.probes {
-                sqlx::raw_sql(probe).fetch_optional(&mut connection).await?;
+            if (1..schema.version).contains(&found) {
+                upgrade(&mut connection, found, schema).await?;
+            } else {
+                probe(&mut connection, schema).await?;
             }
             Ok((connection, found))
         });
@@ -227,20 +228,26 @@ fn look(folder: &Folder) -> Result<std::result::Result<(), &'static str>> {
     Ok(Ok(()))
 }
 
-/// Brings tables of an earlier release to what this one knows, each step whole or not at all.
+/// Brings tables of an earlier release to what this one knows, and looks at them: all of it or nothing.
 async fn upgrade(
     connection: &mut SqliteConnection,
     found: i64,
     schema: &Schema,
 ) -> sqlx::Result<()> {
-    for (number, upgrade) in (1..).zip(schema.upgrades) {
-        if found > 0 && number >= found {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::raw_sql(*upgrade).execute(&mut *transaction).await?;
-            let mark = format!("PRAGMA user_version = {}", number + 1);
-            sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *transaction).await?;
-            transaction.commit().await?;
-        }
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for (_, upgrade) in (1..).zip(schema.upgrades).filter(|(number, _)| *number >= found) {
+        sqlx::raw_sql(*upgrade).execute(&mut *transaction).await?;
+    }
+    let mark = format!("PRAGMA user_version = {}", schema.version);
+    sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+    probe(&mut transaction, schema).await?;
+    transaction.commit().await
+}
+
+/// Asks what a whole file answers.
+async fn probe(connection: &mut SqliteConnection, schema: &Schema) -> sqlx::Result<()> {
+    for &probe in schema.probes {
+        sqlx::raw_sql(probe).fetch_optional(&mut *connection).await?;
     }
     Ok(())
 }

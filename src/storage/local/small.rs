@@ -270,7 +270,8 @@ impl Small {
         self.pragma("PRAGMA wal_checkpoint(TRUNCATE)".into());
     }
 
-    fn pragma(&self, pragma: String) {
+    /// Changes the file as nobody should.
+    pub(super) fn pragma(&self, pragma: String) {
         self.0
             .write(async |connection| {
                 sqlx::raw_sql(sqlx::AssertSqlSafe(pragma)).execute(connection).await.map(drop)

@@ -177,6 +177,22 @@ fn pages_of_an_earlier_schema_are_kept() {
     }
 }
 
+/// A file of an earlier schema that is not whole stays as it is.
+#[test]
+fn a_damaged_file_is_not_brought_up() {
+    let (dir, storage) = opened();
+    storage.put_digests(&item(1, 1).0, 3, 0, &[item(2, 1).0]).unwrap();
+    storage.small.make_first_schema();
+    storage.small.pragma("DROP TABLE content".into());
+    storage.small.empty_log();
+    drop(storage);
+    let path = dir.path().join("small.sqlite");
+    let before = fs::read(&path).unwrap();
+    let error = LocalStorage::open(dir.path()).err().unwrap();
+    assert!(matches!(error, StorageError::Unusable { .. }), "{error}");
+    assert!(fs::read(&path).unwrap() == before);
+}
+
 /// A storage with rows and a file, as it lies on the disk of a hub that stopped.
 fn stopped() -> TempDir {
     let (running, storage) = opened();

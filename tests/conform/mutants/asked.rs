@@ -4,8 +4,8 @@ use zotferry_conformance::http::{Request, Response};
 use zotferry_conformance::keys::{new_id, now};
 use zotferry_conformance::wire::{Value, list, read, read_first};
 
-use super::{Mutant, as_said};
-use crate::front::{Ask, Asked, Front, body_of, envelope_of, with_header, without_header};
+use super::{Mutant, takes};
+use crate::front::{Asked, Front, body_of, envelope_of, with_header, without_header};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     let mut all = checks();
@@ -17,13 +17,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
     all
 }
 
-fn mutant(name: &'static str, caught_by: &'static [&'static str], ask: Ask) -> Mutant {
-    Mutant { name, caught_by, ask, said: as_said }
-}
-
 fn checks() -> Vec<Mutant> {
     vec![
-        mutant(
+        takes(
             "skips the signature check",
             &[
                 "signing.bad-signature",
@@ -36,19 +32,19 @@ fn checks() -> Vec<Mutant> {
                 Asked::Pass(if good { request } else { front.sign(request, None) })
             },
         ),
-        mutant(
+        takes(
             "takes a signature over the body alone",
             &["signing.body-alone"],
             |front, request| Asked::Pass(over(front, request, |_, body| body.to_vec())),
         ),
-        mutant(
+        takes(
             "takes a signature of another context",
             &["signing.other-context"],
             |front, request| {
                 Asked::Pass(over(front, request, |_, body| [b"zot-file-location\n", body].concat()))
             },
         ),
-        mutant(
+        takes(
             "takes any version",
             &["envelope.version-2", "envelope.version-0", "signing.version-before-signature"],
             |front, request| {
@@ -62,20 +58,20 @@ fn checks() -> Vec<Mutant> {
                 Asked::Pass(request)
             },
         ),
-        mutant("takes any algorithm", &["envelope.algorithm"], |front, request| {
+        takes("takes any algorithm", &["envelope.algorithm"], |front, request| {
             Asked::Pass(front.edit_envelope(request, |envelope| {
                 if envelope.text("alg") == Some("rsa-sha512") {
                     envelope.set("alg", "rsa-sha256");
                 }
             }))
         }),
-        mutant("does not look behind the packet", &["envelope.trailing-byte"], |_, request| {
+        takes("does not look behind the packet", &["envelope.trailing-byte"], |_, request| {
             let len =
                 read_first(&request.body).map_or(0, |(_, rest)| request.body.len() - rest.len());
             let body = request.body[..len].to_vec();
             Asked::Pass(if len > 0 { Request { body, ..request } } else { request })
         }),
-        mutant("takes a field twice", &["envelope.field-twice"], |front, request| {
+        takes("takes a field twice", &["envelope.field-twice"], |front, request| {
             Asked::Pass(front.edit_envelope(request, |envelope| {
                 if let Value::Map(fields) = envelope {
                     let mut seen = Vec::new();
@@ -88,7 +84,7 @@ fn checks() -> Vec<Mutant> {
                 }
             }))
         }),
-        mutant(
+        takes(
             "refuses fields that it does not know",
             &["envelope.unknown-fields", "envelope.16-deep", "envelope.exactly-1-mib"],
             |_, request| match envelope_of(&request) {
@@ -98,7 +94,7 @@ fn checks() -> Vec<Mutant> {
                 _ => Asked::Pass(request),
             },
         ),
-        mutant("takes any content type", &["envelope.content-type"], |_, request| {
+        takes("takes any content type", &["envelope.content-type"], |_, request| {
             match request.path.as_str() {
                 "/zot" => {
                     Asked::Pass(with_header(request, "content-type", "application/x-zot+msgpack"))
@@ -106,7 +102,7 @@ fn checks() -> Vec<Mutant> {
                 _ => Asked::Pass(request),
             }
         }),
-        mutant("takes any sender", &["signing.from-another-hub"], |front, request| {
+        takes("takes any sender", &["signing.from-another-hub"], |front, request| {
             let key = envelope_of(&request).and_then(|e| e.text("key").map(str::to_owned));
             Asked::Pass(front.edit_body(request, |body| {
                 if let Some(key) = key {
@@ -120,7 +116,7 @@ fn checks() -> Vec<Mutant> {
 /// To whom a packet is said, and for which channel.
 fn addressed() -> Vec<Mutant> {
     vec![
-        mutant(
+        takes(
             "takes packets for another hub",
             &["signing.to-another-hub", "signing.back-to-sender", "streaming.to-another-hub"],
             |front, request| {
@@ -130,7 +126,7 @@ fn addressed() -> Vec<Mutant> {
                 }))
             },
         ),
-        mutant(
+        takes(
             "takes another channel's request",
             &["locations.another-channel", "streaming.of-another-channel"],
             |front, request| {
@@ -159,7 +155,7 @@ fn over(front: &Front, request: Request, text: fn(&str, &[u8]) -> Vec<u8>) -> Re
 
 fn dates() -> Vec<Mutant> {
     vec![
-        mutant(
+        takes(
             "ignores expiry",
             &["freshness.expired", "streaming.stale", "freshness.capability-expires"],
             |front, request| {
@@ -172,7 +168,7 @@ fn dates() -> Vec<Mutant> {
                 }))
             },
         ),
-        mutant("ignores dates ahead", &["freshness.ahead"], |front, request| {
+        takes("ignores dates ahead", &["freshness.ahead"], |front, request| {
             Asked::Pass(front.edit_body(request, |body| {
                 let (at, expires) =
                     (body.uint("at").unwrap_or(0), body.uint("expires").unwrap_or(0));
@@ -181,7 +177,7 @@ fn dates() -> Vec<Mutant> {
                 }
             }))
         }),
-        mutant(
+        takes(
             "lets packets live for ever",
             &["freshness.long-life", "freshness.life-of-a-day"],
             |front, request| {
@@ -194,7 +190,7 @@ fn dates() -> Vec<Mutant> {
                 }))
             },
         ),
-        mutant(
+        takes(
             "forgets what it was sent",
             &["replay.same-answer", "replay.same-id"],
             |front, request| {
@@ -206,7 +202,7 @@ fn dates() -> Vec<Mutant> {
                 }))
             },
         ),
-        mutant(
+        takes(
             "forgets at a restart what it was sent",
             &["replay.survives-restart"],
             |front, request| {
@@ -256,17 +252,17 @@ fn introduction(
 
 fn places() -> Vec<Mutant> {
     vec![
-        mutant(
+        takes(
             "takes places that the channel did not sign",
             &["identity.channel-signature", "identity.other-context"],
             |front, request| Asked::Pass(introduction(front, request, |_| {}, (true, false))),
         ),
-        mutant(
+        takes(
             "takes places that the hub did not sign",
             &["identity.site-signature"],
             |front, request| Asked::Pass(introduction(front, request, |_| {}, (false, true))),
         ),
-        mutant(
+        takes(
             "takes URLs that are not in their normal form",
             &["identity.url-with-slash", "identity.url-in-capitals"],
             |front, request| {
@@ -278,7 +274,7 @@ fn places() -> Vec<Mutant> {
                 Asked::Pass(introduction(front, request, normal, (true, true)))
             },
         ),
-        mutant(
+        takes(
             "takes notices of anybody",
             &["statements.notice-of-another-key"],
             |front, request| {
@@ -319,7 +315,7 @@ fn row(operation: &mut Value, change: impl FnOnce(&mut Value)) {
 
 fn operations() -> Vec<Mutant> {
     vec![
-        mutant(
+        takes(
             "takes any name",
             &["operations.name-slash", "operations.name-dots", "operations.name-nul"],
             |front, request| {
@@ -333,14 +329,14 @@ fn operations() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant("takes any operation for a put", &["operations.unknown-op"], |front, request| {
+        takes("takes any operation for a put", &["operations.unknown-op"], |front, request| {
             each(front, request, |operation| {
                 if operation.text("op") == Some("shred") && operation.at("attach").is_some() {
                     operation.set("op", "put");
                 }
             })
         }),
-        mutant(
+        takes(
             "does not compare digests with the root",
             &["operations.digests-of-another"],
             |front, request| {
@@ -356,7 +352,7 @@ fn operations() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        takes(
             "drops the fields of rows that it does not know",
             &["clone-sync.row-fields-are-kept"],
             |front, request| {
@@ -367,14 +363,14 @@ fn operations() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant("takes ranges beyond their limit", &["chunks.1025"], |front, request| {
+        takes("takes ranges beyond their limit", &["chunks.1025"], |front, request| {
             Asked::Pass(front.edit_body(request, |body| {
                 if body.uint("items.0.ranges.0.count").is_some_and(|count| count > 1024) {
                     body.set("items.0.ranges.0.count", 1024u64);
                 }
             }))
         }),
-        mutant(
+        takes(
             "takes lists beyond their limit",
             &["limits.257-items", "limits.257-keys"],
             |front, request| {
@@ -393,12 +389,12 @@ fn operations() -> Vec<Mutant> {
 
 fn headers() -> Vec<Mutant> {
     vec![
-        mutant(
+        takes(
             "begins at the start again",
             &["resume.at-chunk", "resume.inside-chunk", "resume.after-cut"],
             |_, request| Asked::Pass(without_header(request, "zot-resume")),
         ),
-        mutant(
+        takes(
             "gives more than is asked for",
             &["resume.budget-0", "resume.budget-1", "resume.pieces"],
             |_, request| {
@@ -406,7 +402,7 @@ fn headers() -> Vec<Mutant> {
                 Asked::Pass(if small { without_header(request, "zot-max-bytes") } else { request })
             },
         ),
-        mutant(
+        takes(
             "takes headers of any form",
             &["resume.header-signed", "resume.budget-float"],
             |_, request| {
@@ -426,7 +422,7 @@ fn headers() -> Vec<Mutant> {
                 Asked::Pass(request)
             },
         ),
-        mutant(
+        takes(
             "ignores ranges of streams",
             &["streaming.range", "streaming.range-suffix", "streaming.range-outside"],
             |_, request| {
@@ -435,10 +431,10 @@ fn headers() -> Vec<Mutant> {
                 Asked::Pass(if whole { without_header(request, "range") } else { request })
             },
         ),
-        mutant("ignores If-Range", &["streaming.if-range"], |_, request| {
+        takes("ignores If-Range", &["streaming.if-range"], |_, request| {
             Asked::Pass(without_header(request, "if-range"))
         }),
-        mutant(
+        takes(
             "streams what the packet does not name",
             &["streaming.another-content", "streaming.another-resource"],
             |front, request| {

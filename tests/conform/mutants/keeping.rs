@@ -3,21 +3,13 @@
 use zotferry_conformance::http::{Request, Response};
 use zotferry_conformance::wire::{Value, list, read};
 
-use super::{Mutant, as_asked, as_said};
-use crate::front::{Ask, Asked, Front, Said};
+use super::{Mutant, says, takes};
+use crate::front::{Asked, Front};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     let mut all = catalogs();
     all.extend(backups());
     all
-}
-
-fn says(name: &'static str, caught_by: &'static [&'static str], said: Said) -> Mutant {
-    Mutant { name, caught_by, ask: as_asked, said }
-}
-
-fn takes(name: &'static str, caught_by: &'static [&'static str], ask: Ask) -> Mutant {
-    Mutant { name, caught_by, ask, said: as_said }
 }
 
 /// Changes the operations of an answer.

@@ -2,16 +2,8 @@
 
 use zotferry_conformance::wire::{Value, list, read};
 
-use super::{Mutant, as_asked, as_said};
-use crate::front::{Ask, Asked, Said};
-
-fn says(name: &'static str, caught_by: &'static [&'static str], said: Said) -> Mutant {
-    Mutant { name, caught_by, ask: as_asked, said }
-}
-
-fn takes(name: &'static str, caught_by: &'static [&'static str], ask: Ask) -> Mutant {
-    Mutant { name, caught_by, ask, said: as_said }
-}
+use super::{Mutant, says, takes};
+use crate::front::Asked;
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![

@@ -4,8 +4,8 @@ use zotferry_conformance::http::{Response, Step};
 use zotferry_conformance::keys::random;
 use zotferry_conformance::wire::{Value, list, read};
 
-use super::{Mutant, as_asked};
-use crate::front::{Front, Said, body_of};
+use super::{Mutant, says};
+use crate::front::{Front, body_of};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     let mut all = answers();
@@ -17,13 +17,9 @@ pub(super) fn mutants() -> Vec<Mutant> {
     all
 }
 
-fn mutant(name: &'static str, caught_by: &'static [&'static str], said: Said) -> Mutant {
-    Mutant { name, caught_by, ask: as_asked, said }
-}
-
 fn answers() -> Vec<Mutant> {
     vec![
-        mutant(
+        says(
             "answers another request",
             &["signing.answer", "replay.new-packet", "audit.equal"],
             |front, _, response| {
@@ -32,7 +28,7 @@ fn answers() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "answers another hub",
             &["signing.answer", "replay.new-packet", "audit.equal"],
             |front, _, response| {
@@ -42,7 +38,7 @@ fn answers() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "signs with a key that is not its own",
             &["signing.answer", "replay.new-packet", "audit.equal"],
             |_, _, mut response| {
@@ -57,7 +53,7 @@ fn answers() -> Vec<Mutant> {
                 response
             },
         ),
-        mutant(
+        says(
             "answers a challenge with another nonce",
             &["identity.challenge-of-the-introduced", "identity.record-not-needed"],
             |front, _, response| {
@@ -68,7 +64,7 @@ fn answers() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant("does not state its own place", &["locations.answer"], |front, _, response| {
+        says("does not state its own place", &["locations.answer"], |front, _, response| {
             let url = front.keys().hub.1.public().pem().to_owned();
             front.edit_answer(response, |body, _| {
                 let is_own = |signed: &Value| {
@@ -83,7 +79,7 @@ fn answers() -> Vec<Mutant> {
                 }
             })
         }),
-        mutant(
+        says(
             "serves hubs that the channel has left",
             &["locations.left", "locations.notice-removes"],
             |front, request, response| {
@@ -100,7 +96,7 @@ fn answers() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant("reports in another order", &["clone-sync.report-order"], |front, _, response| {
+        says("reports in another order", &["clone-sync.report-order"], |front, _, response| {
             front.edit_answer(response, |body, _| {
                 let reports: Vec<Value> = body.list("operations").iter().rev().cloned().collect();
                 if body.text("type") == Some("sync-report") && reports.len() > 1 {
@@ -114,22 +110,22 @@ fn answers() -> Vec<Mutant> {
 /// What became of operations.
 fn reports() -> Vec<Mutant> {
     vec![
-        mutant(
+        says(
             "says stored of what it has already",
             &["replay.new-packet", "versions.removed-stays"],
             |front, _, response| status(front, response, "duplicate", "stored"),
         ),
-        mutant(
+        says(
             "says stored of what is older",
             &["versions.superseded", "versions.conflict-copy"],
             |front, _, response| status(front, response, "superseded", "stored"),
         ),
-        mutant(
+        says(
             "says duplicate of what is new",
             &["replay.new-packet", "replay.same-answer", "replay.at-once"],
             |front, _, response| status(front, response, "stored", "duplicate"),
         ),
-        mutant(
+        says(
             "does not say what is not here",
             &["tenants.root-of-another", "manifest.not-here", "manifest.unknown"],
             |front, _, response| {
@@ -140,12 +136,12 @@ fn reports() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "says stored of what it has no room for",
             &["limits.more-than-any-disk", "tenants.quota"],
             |front, _, response| status(front, response, "refused", "stored"),
         ),
-        mutant(
+        says(
             "lets one operation spoil the others",
             &["operations.name-empty", "operations.no-data", "clone-sync.file-becomes-folder"],
             |front, _, response| {
@@ -179,7 +175,7 @@ fn status(front: &Front, response: Response, from: &str, to: &str) -> Response {
 
 fn refusals() -> Vec<Mutant> {
     vec![
-        mutant(
+        says(
             "gives every refusal one status",
             &["freshness.expired", "locations.unknown-channel"],
             |front, _, response| {
@@ -192,7 +188,7 @@ fn refusals() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "signs no refusal",
             &["freshness.expired", "signing.unknown-type", "chunks.beyond-end"],
             |_, _, response| match response.status {
@@ -200,12 +196,12 @@ fn refusals() -> Vec<Mutant> {
                 status => Response::new(status, "text/plain", "no\n"),
             },
         ),
-        mutant(
+        says(
             "says bad-field of a type that it does not know",
             &["signing.unknown-type", "signing.empty-type"],
             |front, _, response| code(front, response, 13, 14),
         ),
-        mutant(
+        says(
             "says unknown-resource of what has not arrived",
             &["chunks.not-here", "tenants.chunks-of-another", "tenants.root-of-another"],
             |front, _, response| {
@@ -221,7 +217,7 @@ fn refusals() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant("says no time", &["freshness.clock"], |front, _, response| {
+        says("says no time", &["freshness.clock"], |front, _, response| {
             front.edit_answer(response, |body, _| {
                 if body.at("clock").is_some() {
                     body.set("clock", 0u64);
@@ -255,12 +251,12 @@ fn data(response: Response, change: impl Fn(&mut Value, &mut Value, &mut Vec<u8>
 
 fn frames() -> Vec<Mutant> {
     vec![
-        mutant(
+        says(
             "serves the wrong chunk",
             &["chunks.one", "chunks.last", "chunks.items", "resume.exact-budget"],
             |_, _, response| data(response, |_, _, bytes| bytes[0] ^= 1),
         ),
-        mutant(
+        says(
             "counts chunks from one",
             &["chunks.one", "chunks.items", "resume.exact-budget"],
             |_, _, response| {
@@ -271,7 +267,7 @@ fn frames() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "is off by one at the last chunk",
             &["chunks.last", "chunks.all"],
             |_, _, response| {
@@ -283,7 +279,7 @@ fn frames() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "sends frames beyond their limit",
             &["chunks.one", "chunks.all", "chunks.items", "resume.exact-budget"],
             |_, _, response| {
@@ -304,12 +300,12 @@ fn frames() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "ends without an end",
             &["chunks.one", "resume.behind-last", "chunks.items", "resume.exact-budget"],
             |_, _, response| Front::edit_frames(response, |frames| drop(frames.pop())),
         ),
-        mutant(
+        says(
             "says done where more is to be had",
             &["resume.pieces", "chunks.most", "resume.budget-1"],
             |_, _, response| {
@@ -322,7 +318,7 @@ fn frames() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "says limit at the very end",
             &["resume.exact-budget", "chunks.one", "resume.behind-last", "chunks.items"],
             |_, _, response| {
@@ -335,7 +331,7 @@ fn frames() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "passes over what it does not know",
             &["chunks.unknown-resource", "chunks.unknown-root", "chunks.not-here"],
             |_, _, response| {
@@ -352,7 +348,7 @@ fn streams() -> Vec<Mutant> {
         response.headers.iter().any(|(_, value)| value == "application/x-zot-file")
     }
     vec![
-        mutant(
+        says(
             "says of streams that they are bytes",
             &["streaming.whole", "streaming.range", "streaming.at-once"],
             |_, _, response| {
@@ -364,7 +360,7 @@ fn streams() -> Vec<Mutant> {
                 }
             },
         ),
-        mutant(
+        says(
             "tags streams with something else",
             &["streaming.whole", "streaming.range", "streaming.at-once"],
             |_, _, response| {
@@ -372,7 +368,7 @@ fn streams() -> Vec<Mutant> {
                 if stream { response.with("etag", "\"1\"") } else { response }
             },
         ),
-        mutant(
+        says(
             "answers a range with 200",
             &["streaming.range", "streaming.at-once"],
             |_, _, mut response| {
@@ -382,7 +378,7 @@ fn streams() -> Vec<Mutant> {
                 response
             },
         ),
-        mutant(
+        says(
             "streams a byte too few",
             &["streaming.whole", "streaming.at-once"],
             |_, _, mut response| {
@@ -399,7 +395,7 @@ fn streams() -> Vec<Mutant> {
 
 fn catalogs() -> Vec<Mutant> {
     vec![
-        mutant(
+        says(
             "mixes up the digests of a page",
             &["manifest.page", "manifest.order"],
             |front, _, response| {
@@ -412,7 +408,7 @@ fn catalogs() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant("gives pages in another order", &["manifest.order"], |front, _, response| {
+        says("gives pages in another order", &["manifest.order"], |front, _, response| {
             front.edit_answer(response, |body, _| {
                 let pages: Vec<Value> = body.list("pages").iter().rev().cloned().collect();
                 if pages.len() > 1 {
@@ -420,7 +416,7 @@ fn catalogs() -> Vec<Mutant> {
                 }
             })
         }),
-        mutant(
+        says(
             "adds leaves up in another way",
             &["audit.sums", "audit.divided", "audit.equal"],
             |front, _, response| {
@@ -439,7 +435,7 @@ fn catalogs() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "digests leaves in another way",
             &["audit.file", "audit.folder", "audit.sums", "audit.divided"],
             |front, _, response| {
@@ -452,7 +448,7 @@ fn catalogs() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant(
+        says(
             "says more than that a range is equal",
             &["audit.equal"],
             |front, request, response| {
@@ -464,7 +460,7 @@ fn catalogs() -> Vec<Mutant> {
                 })
             },
         ),
-        mutant("gives entries in its own order", &["audit.entries"], |front, _, response| {
+        says("gives entries in its own order", &["audit.entries"], |front, _, response| {
             front.edit_answer(response, |body, _| {
                 let operations: Vec<Value> =
                     body.list("operations").iter().rev().cloned().collect();

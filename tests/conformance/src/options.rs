@@ -163,6 +163,7 @@ impl Options {
             None => Known::new(),
         };
         let target = self.target().map_err(End::Usage)?;
+        self.can_write().map_err(End::Usage)?;
         let told = |result: &crate::runner::Ended| {
             if !self.quiet || result.verdict.counts(self.strict) {
                 print(&report::line(result));
@@ -193,6 +194,15 @@ impl Options {
             restart: self.restart.as_deref().map(by_command),
             ..Target::new(url, guid, key)
         })
+    }
+
+    /// A run takes minutes: whether its reports can be written is seen before.
+    fn can_write(&self) -> Result<(), String> {
+        for path in [&self.json, &self.junit, &self.html].into_iter().flatten() {
+            let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            opened.map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        Ok(())
     }
 
     fn write(&self, report: &Report) -> Result<(), String> {

@@ -21,14 +21,20 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// A rotation of the channel's key, with all that makes it good but what a case changes.
-struct Rotation<'a> {
-    record: Value,
-    old: &'a Key,
-    new: &'a Key,
-    site: &'a Key,
+pub(super) struct Rotation<'a> {
+    pub(super) record: Value,
+    pub(super) old: &'a Key,
+    pub(super) new: &'a Key,
+    pub(super) site: &'a Key,
 }
 
 impl<'a> Rotation<'a> {
+    /// By a hub of ours, which keeps itself and the hub under test, from the test channel's key to one of ours.
+    pub(super) fn good(world: &'a World, me: &'a Actor) -> Self {
+        let keep = [me.site(), world.shared().hub.site.as_str()];
+        Self::by(me, &keep, world.channel_key(), world.other_key())
+    }
+
     /// By a hub of ours, from a key to another.
     fn by(site: &'a Actor, keep: &[&str], old: &'a Key, new: &'a Key) -> Self {
         let record = map([
@@ -44,7 +50,7 @@ impl<'a> Rotation<'a> {
         Self { record, old, new, site: site.key() }
     }
 
-    fn signed(&self) -> Value {
+    pub(super) fn signed(&self) -> Value {
         let record = self.record.bytes();
         let text = [b"zot-file-rotation\n", record.as_slice()].concat();
         map([
@@ -55,7 +61,7 @@ impl<'a> Rotation<'a> {
         ])
     }
 
-    fn with(mut self, path: &str, value: impl Into<Value>) -> Value {
+    pub(super) fn with(mut self, path: &str, value: impl Into<Value>) -> Value {
         self.record.set(path, value);
         self.signed()
     }

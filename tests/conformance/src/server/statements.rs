@@ -6,9 +6,10 @@ use zotferry_protocol::refusal::Code;
 
 use super::identity::mute;
 use super::locations::{note, notice, noticed};
+use super::rotation::Rotation;
 use crate::actor::Actor;
 use crate::case::{Case, Want, need};
-use crate::keys::{Key, now};
+use crate::keys::now;
 use crate::wire::{Reply, Value, list, map};
 use crate::world::World;
 
@@ -101,46 +102,6 @@ fn notices() -> Vec<Case> {
         })
     };
     all.into_iter().map(case).collect()
-}
-
-/// A rotation of the channel's key to one of ours, with all that makes it good but what a case changes.
-struct Rotation<'a> {
-    record: Value,
-    old: &'a Key,
-    new: &'a Key,
-    site: &'a Key,
-}
-
-impl<'a> Rotation<'a> {
-    fn good(world: &'a World, me: &'a Actor) -> Self {
-        let record = map([
-            ("channel", world.shared().channel.as_str().into()),
-            ("number", 1u64.into()),
-            ("old_key", world.channel_key().public().pem().into()),
-            ("new_key", world.other_key().public().pem().into()),
-            ("keep", list([me.site(), world.shared().hub.site.as_str()])),
-            ("url", me.url().into()),
-            ("site_key", me.key().public().pem().into()),
-            ("at", now().into()),
-        ]);
-        Self { record, old: world.channel_key(), new: world.other_key(), site: me.key() }
-    }
-
-    fn signed(&self) -> Value {
-        let record = self.record.bytes();
-        let text = [b"zot-file-rotation\n", record.as_slice()].concat();
-        map([
-            ("old_sig", self.old.sign(&text).into()),
-            ("new_sig", self.new.sign(&text).into()),
-            ("site_sig", self.site.sign(&text).into()),
-            ("record", record.into()),
-        ])
-    }
-
-    fn with(mut self, path: &str, value: impl Into<Value>) -> Value {
-        self.record.set(path, value);
-        self.signed()
-    }
 }
 
 fn rotations() -> Vec<Case> {
